@@ -1,0 +1,99 @@
+"""Months closed in memory by the pure rooms alone: what a store does, without one."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+from chargeback_worker.allocation.engine import PartKey
+from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.invoicing.build import Books, Closing, build
+from chargeback_worker.invoicing.invoice import Invoice
+from chargeback_worker.invoicing.settle import Booked, Owed, settle
+from chargeback_worker.period import Period
+from chargeback_worker.usage.total import UsageTotal
+
+ISSUED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def usage(
+    cost: int,
+    *,
+    day: date = date(2025, 10, 3),
+    team: str | None = None,
+    user: str | None = None,
+    resource_type: str = "query",
+    quantity: int = 0,
+    period: Period | None = None,
+) -> UsageTotal:
+    """A total of one record; its billing period is its own month unless one is given."""
+    period = period or Period.of(day)
+    return UsageTotal(period, day, team, user, None, resource_type, (), cost, quantity, 1)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Totals in, books out, and everything booked so far."""
+
+    totals: list[UsageTotal] = field(default_factory=list)
+    closed: dict[Period, Snapshot] = field(default_factory=dict)
+    booked: dict[Period, dict[PartKey, Booked]] = field(default_factory=dict)
+    invoices: list[Invoice] = field(default_factory=list)
+    owed: list[Owed] = field(default_factory=list)
+    """What the last close booked."""
+
+    def ingest(self, totals: Iterable[UsageTotal]) -> None:
+        """Each total into the earliest month from its own on that is not closed."""
+        for total in totals:
+            period = total.origin_period
+            while period in self.closed:
+                period = period.next()
+            self.totals.append(replace(total, period=period))
+
+    def settle(self, origin: Period, closing: Period, snapshot: Snapshot) -> list[Owed]:
+        counting = {*self.closed, closing}
+        totals = [t for t in self.totals if t.origin_period == origin and t.period in counting]
+        return settle(totals, snapshot, self.booked.get(origin, {}), origin=origin, closing=closing)
+
+    def close(self, period: Period, snapshot: Snapshot, revision: int = 1) -> Books:
+        """Settle the month and every month that has late usage in it, and write the invoices."""
+        snapshots = {**self.closed, period: snapshot}
+        origins = {t.origin_period for t in self.totals if t.period == period} | {period}
+        self.owed = [
+            row
+            for origin in sorted(origins)
+            for row in self.settle(origin, period, snapshots[origin])
+        ]
+        for row in self.owed:
+            book(self.booked.setdefault(row.origin, {}), row)
+        self.closed = snapshots
+        books = build(
+            self.owed,
+            Closing(
+                period=period,
+                revision=revision,
+                snapshots=snapshots,
+                originals=self._originals(),
+                first_number=1 + sum(invoice.period == period for invoice in self.invoices),
+                issued_at=ISSUED_AT,
+                issued_on=ISSUED_AT.date(),
+            ),
+        )
+        self.invoices.extend(books.invoices)
+        return books
+
+    def _originals(self) -> Mapping[tuple[Period, Pair], str]:
+        first: dict[tuple[Period, Pair], str] = {}
+        for invoice in self.invoices:
+            first.setdefault((invoice.period, invoice.receiver), invoice.invoice_number)
+        return first
+
+
+def book(booked: dict[PartKey, Booked], row: Owed) -> None:
+    before = booked.get(row.key, Booked(0))
+    booked[row.key] = Booked(
+        before.cost + row.cost,
+        before.quantity + row.quantity,
+        before.records + row.records,
+        row.shared,
+    )
