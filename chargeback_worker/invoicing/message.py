@@ -1,0 +1,107 @@
+"""Messages of the invoices topic: CloudEvents 1.0 in binary mode, frozen when they are written.
+
+`seq` counts from 1 per key, so a reader sees a gap; `ce_id` is stable, so a reader knows a repeat.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from chargeback_worker.invoicing.document import Amount, Document, encode, invoice_document
+from chargeback_worker.invoicing.invoice import Invoice, Status
+from chargeback_worker.period import Period, format_us, to_us
+
+SOURCE = "/chargeback"
+CONTENT_TYPE = "application/json"
+
+
+class MessageType(StrEnum):
+    INVOICE_ISSUED = "chargeback.invoice.issued.v1"
+    INVOICE_STATUS_CHANGED = "chargeback.invoice.status_changed.v1"
+    PERIOD_CLOSED = "chargeback.period.closed.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """One message with its final bytes; headers are texts, encoded as UTF-8 when sent."""
+
+    ce_id: str
+    key: str
+    seq: int
+    type: MessageType
+    headers: tuple[tuple[str, str], ...]
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodClosed:
+    """What is said of a close once all its invoices are out; amounts are nano-dollars."""
+
+    period: Period
+    revision: int
+    invoices: int
+    subtotal: int
+    uninvoiced: int
+    unallocated: int
+    awaiting_approval: int
+    closed_at: datetime
+
+    def to_document(self) -> Document:
+        return {
+            "period": str(self.period),
+            "revision": self.revision,
+            "invoices": self.invoices,
+            "subtotal_usd": Amount(self.subtotal),
+            "uninvoiced_usd": Amount(self.uninvoiced),
+            "unallocated_usd": Amount(self.unallocated),
+            "awaiting_approval": self.awaiting_approval,
+            "closed_at": self.closed_at,
+        }
+
+
+def issued(invoice: Invoice, seq: int, now: datetime) -> OutboxMessage:
+    """Its arrival is what makes an invoice `sent`, so it says so already."""
+    sent = replace(invoice, status=Status.SENT, published_at=None)
+    return _of_invoice(MessageType.INVOICE_ISSUED, sent, seq, now)
+
+
+def status_changed(invoice: Invoice, seq: int, now: datetime) -> OutboxMessage:
+    return _of_invoice(MessageType.INVOICE_STATUS_CHANGED, invoice, seq, now)
+
+
+def period_closed(closed: PeriodClosed) -> OutboxMessage:
+    """The key is the period, so its revisions count `seq`."""
+    return _message(
+        MessageType.PERIOD_CLOSED,
+        ce_id=f"{closed.period}:{closed.revision}",
+        key=str(closed.period),
+        seq=closed.revision,
+        now=closed.closed_at,
+        document=closed.to_document(),
+    )
+
+
+def _of_invoice(type_: MessageType, invoice: Invoice, seq: int, now: datetime) -> OutboxMessage:
+    return _message(
+        type_,
+        ce_id=f"{invoice.invoice_id}:{seq}",
+        key=invoice.receiver.key,
+        seq=seq,
+        now=now,
+        document=invoice_document(invoice),
+    )
+
+
+def _message(
+    type_: MessageType, *, ce_id: str, key: str, seq: int, now: datetime, document: Document
+) -> OutboxMessage:
+    headers = (
+        ("ce_specversion", "1.0"),
+        ("ce_id", ce_id),
+        ("ce_type", type_.value),
+        ("ce_source", SOURCE),
+        ("ce_time", format_us(to_us(now))),
+        ("content-type", CONTENT_TYPE),
+        ("seq", str(seq)),
+    )
+    return OutboxMessage(ce_id, key, seq, type_, headers, encode(document))
