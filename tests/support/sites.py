@@ -3,13 +3,15 @@
 import itertools
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 import kafka
 
 from chargeback_worker.broker import Broker, Consumer, Message, Reader, TopicPartition
 from chargeback_worker.broker.kafka import KafkaBroker, Patience
+from chargeback_worker.broker.kafka_consumer import KafkaConsumer, KafkaReader
+from chargeback_worker.broker.kafka_producer import KafkaProducer
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.broker.memory_log import Transaction
 
@@ -69,16 +71,47 @@ class MemorySite:
         pass
 
 
+class TrackedBroker(KafkaBroker):
+    """Closes its clients itself, also those of a test that failed before it could."""
+
+    def __init__(
+        self,
+        servers: str,
+        options: Mapping[str, object] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        # Members hear of each other in the answers to their heartbeats.
+        super().__init__(servers, {"heartbeat_interval_ms": 300, **(options or {})}, patience)
+        self._made: list[KafkaReader | KafkaProducer] = []
+
+    def consumer(self, group_id: str, instance_id: str | None = None) -> KafkaConsumer:
+        consumer = super().consumer(group_id, instance_id)
+        self._made.append(consumer)
+        return consumer
+
+    def reader(self) -> KafkaReader:
+        reader = super().reader()
+        self._made.append(reader)
+        return reader
+
+    def producer(self) -> KafkaProducer:
+        producer = super().producer()
+        self._made.append(producer)
+        return producer
+
+    def close(self) -> None:
+        for client in self._made:
+            client.close()
+        super().close()
+
+
 class WireSite:
     """A broker behind the real adapter; what a test does to it goes past the adapter."""
 
     def __init__(self, servers: str, *, knows_topic_ids: bool = True) -> None:
         self._servers = servers
         self.knows_topic_ids = knows_topic_ids
-        # Members hear of each other in the answers to their heartbeats.
-        self.broker: Broker = KafkaBroker(
-            servers, {"heartbeat_interval_ms": 300}, Patience(session_s=SESSION_S)
-        )
+        self.broker: Broker = TrackedBroker(servers, patience=Patience(session_s=SESSION_S))
         self._admin = kafka.KafkaAdminClient(bootstrap_servers=servers)
 
     def recreate(self, topic: str) -> None:

@@ -1,0 +1,203 @@
+"""Apache Kafka, and whatever else speaks its protocol, through kafka-python.
+
+All options of that client can be set, except those that the promises of this project rest on.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import kafka
+import kafka.errors
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.net.compat import KafkaNetClient
+
+from chargeback_worker.broker import WATCHED_SETTINGS, TopicDescription
+from chargeback_worker.broker.errors import BrokerUnreachable, MissingTopic
+from chargeback_worker.broker.kafka_consumer import KafkaConsumer, KafkaReader
+from chargeback_worker.broker.kafka_errors import while_connecting
+from chargeback_worker.broker.kafka_options import (
+    ALWAYS,
+    FIXED_READING,
+    FIXED_WRITING,
+    READING,
+    WRITING,
+    check_options,
+)
+from chargeback_worker.broker.kafka_producer import KafkaProducer
+from chargeback_worker.errors import ChargebackError
+
+T = TypeVar("T")
+
+_NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an answer of the broker is waited for, and how long it waits for us."""
+
+    answer_s: float = 10.0
+    session_s: float = 10.0
+    max_poll_interval_s: float = 120.0
+
+
+class KafkaBroker:
+    """One cluster. `options` go to every client of the library that knows them."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        options: Mapping[str, object] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._servers = bootstrap_servers
+        self._options = dict(options or {})
+        self._patience = patience or Patience()
+        self._admin: kafka.KafkaAdminClient | None = None
+        self._admin_lock = threading.Lock()
+        check_options(self._options)
+
+    def consumer(self, group_id: str, instance_id: str | None = None) -> KafkaConsumer:
+        session_ms = round(self._patience.session_s * 1000)
+        client = self._client(
+            kafka.KafkaConsumer,
+            READING
+            | {
+                "session_timeout_ms": session_ms,
+                "heartbeat_interval_ms": min(3_000, session_ms // 3),
+                "max_poll_interval_ms": round(self._patience.max_poll_interval_s * 1000),
+            },
+            FIXED_READING | {"group_id": group_id, "group_instance_id": instance_id},
+        )
+        return KafkaConsumer(client, self._servers, self._patience.answer_s, self._topic_id)
+
+    def reader(self) -> KafkaReader:
+        client = self._client(kafka.KafkaConsumer, READING, FIXED_READING)
+        return KafkaReader(client, self._servers, self._patience.answer_s)
+
+    def producer(self) -> KafkaProducer:
+        client = self._client(kafka.KafkaProducer, WRITING, FIXED_WRITING)
+        return KafkaProducer(client, self._servers, self._why_no_partitions)
+
+    def topics(self) -> set[str]:
+        return self._ask(lambda admin: set(admin.list_topics()))
+
+    def describe(self, topic: str) -> TopicDescription | None:
+        (found,) = self._ask(lambda admin: list(admin.describe_topics([topic])))
+        if found["error_code"] == kafka.errors.UnknownTopicOrPartitionError.errno:
+            return None
+        if found["error_code"]:
+            kind = kafka.errors.for_code(found["error_code"])  # type: ignore[no-untyped-call]
+            raise while_connecting(kind(topic), self._servers)
+        topic_id = str(found.get("topic_id") or _NO_TOPIC_ID)
+        return TopicDescription(
+            name=topic,
+            partitions=len(found["partitions"]),
+            topic_id=None if topic_id == _NO_TOPIC_ID else topic_id,
+            config=self._config(topic),
+        )
+
+    def create_topic(
+        self, name: str, partitions: int, config: Mapping[str, str] | None = None
+    ) -> bool:
+        wanted = {name: {"num_partitions": partitions, "configs": dict(config or {})}}
+        try:
+            self._ask(
+                lambda admin: admin.create_topics(
+                    wanted,
+                    timeout_ms=round(self._patience.answer_s * 1000),
+                    wait_for_metadata=True,
+                ),
+                kafka.errors.TopicAlreadyExistsError,
+            )
+        except kafka.errors.TopicAlreadyExistsError:
+            return False
+        return True
+
+    def close(self) -> None:
+        with self._admin_lock:
+            admin, self._admin = self._admin, None
+        if admin is not None:
+            with contextlib.suppress(Exception):
+                admin.close()
+
+    def _topic_id(self, topic: str) -> str | None:
+        found = self.describe(topic)
+        return found.topic_id if found else None
+
+    def _config(self, topic: str) -> dict[str, str]:
+        wanted = ConfigResource(
+            ConfigResourceType.TOPIC, topic, dict.fromkeys(WATCHED_SETTINGS, "")
+        )
+        try:
+            found = self._ask(
+                lambda admin: admin.describe_configs([wanted], config_filter="all"),
+                kafka.errors.AuthorizationError,
+                kafka.errors.UnsupportedVersionError,
+            )
+        except kafka.errors.KafkaError:
+            # It is shown where it can be known; not every broker or user may ask for it.
+            return {}
+        settings = found.get("topic", {}).get(topic, {})
+        return {name: str(settings[name]["value"]) for name in WATCHED_SETTINGS if name in settings}
+
+    def _why_no_partitions(self, topic: str) -> ChargebackError:
+        """The client cannot tell a topic that is missing from a broker that is."""
+        try:
+            found = self.describe(topic)
+        except ChargebackError as error:
+            return error
+        if found is None:
+            return MissingTopic(topic, self._servers)
+        return BrokerUnreachable(self._servers, f"topic {topic} cannot be written yet")
+
+    def _ask(self, question: Callable[[Any], T], *let_through: type[Exception]) -> T:
+        """Ask through the shared admin client, or a new one when the shared one lost its broker."""
+        with self._admin_lock:
+            made_before = self._admin is not None
+            if self._admin is None:
+                self._admin = self._client(
+                    kafka.KafkaAdminClient,
+                    {"request_timeout_ms": round(self._patience.answer_s * 1000)},
+                )
+            admin = self._admin
+        try:
+            return question(admin)
+        except let_through:
+            raise
+        except kafka.errors.KafkaError as error:
+            self.close()
+            if made_before and error.retriable:
+                return self._ask(question, *let_through)
+            raise while_connecting(error, self._servers) from error
+
+    def _client(
+        self,
+        kind: Callable[..., T],
+        defaults: Mapping[str, Any],
+        fixed: Mapping[str, Any] | None = None,
+    ) -> T:
+        """A client of the library; one that cannot connect leaves no thread behind."""
+        known = kind.DEFAULT_CONFIG  # type: ignore[attr-defined]
+        config = {**ALWAYS, **defaults, **self._options, **(fixed or {})}
+        config = {name: value for name, value in config.items() if name in known}
+        made: list[KafkaNetClient] = []
+
+        def connection(**settings: Any) -> KafkaNetClient:
+            made.append(KafkaNetClient(**settings))
+            return made[0]
+
+        try:
+            return kind(
+                bootstrap_servers=self._servers.split(","),
+                bootstrap_timeout_ms=round(self._patience.answer_s * 1000),
+                kafka_client=connection,
+                **config,
+            )
+        except Exception as error:
+            for client in made:
+                with contextlib.suppress(Exception):
+                    client.close()
+            raise while_connecting(error, self._servers) from error

@@ -1,0 +1,115 @@
+"""Fixtures that every folder of tests may use; servers start when a test first asks for one."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargeback_worker.store import Store, schema
+from tests.support.brokers import BrokerServer, broker_ladder, embedded_ladder, kafka_ladder
+from tests.support.ladder import Ladder, required_parts
+from tests.support.postgres import PostgresServer, postgres_ladder
+
+for _name in list(os.environ):
+    # Settings of the machine must not reach a test; those of the ladder are meant for it.
+    if _name.startswith("CHARGEBACK_") and not _name.startswith(
+        ("CHARGEBACK_TEST_", "CHARGEBACK_REQUIRE")
+    ):
+        del os.environ[_name]
+
+# A test that takes the broker away would otherwise fill its report with the client's complaints.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+_kafka = kafka_ladder()
+_embedded = embedded_ladder()
+_broker = broker_ladder(_kafka, _embedded)
+_postgresql = postgres_ladder()
+_shown: dict[str, Ladder[Any]] = {"kafka": _kafka, "broker": _broker, "postgresql": _postgresql}
+
+
+# kafka-python leaves a socket to the garbage collector when an attempt to connect fails, or is cut
+# off by a close. Our own servers' sockets are not meant: they have no protocol number.
+_CLIENT_SOCKET = r"unclosed <socket\.socket fd=\d+, family=\d+, type=1, proto=6,"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", f"ignore:{_CLIENT_SOCKET}:ResourceWarning")
+    for part in sorted(required_parts()):
+        if part not in _shown:
+            raise pytest.UsageError(
+                f"CHARGEBACK_REQUIRE names {part!r}; known: {', '.join(_shown)}"
+            )
+        if not _shown[part].rungs:
+            raise pytest.UsageError(f"CHARGEBACK_REQUIRE names {part}; {_shown[part].planned}")
+
+
+def pytest_report_header() -> list[str]:
+    lines = [f"{part}: {ladder.planned}" for part, ladder in _shown.items()]
+    required = ", ".join(sorted(required_parts())) or "nothing"
+    return [*lines, f"required (CHARGEBACK_REQUIRE): {required}"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("really used")
+    for part, ladder in {**_shown, "embedded": _embedded}.items():
+        terminalreporter.line(f"{part}: {ladder.used or 'not asked for'}")
+        for failure in ladder.failures:
+            terminalreporter.line(f"  {failure}")
+
+
+def pytest_sessionfinish() -> None:
+    for ladder in (_broker, _kafka, _embedded, _postgresql):
+        ladder.close()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> BrokerServer:
+    """Apache Kafka. `stop`, `kill`, `start` and `restart` keep its port and its data."""
+    return _kafka.get()
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> BrokerServer:
+    """The packaged broker of the demo."""
+    return _embedded.get()
+
+
+@pytest.fixture(scope="session")
+def any_broker() -> BrokerServer:
+    """Apache Kafka where there is one, else the embedded broker."""
+    return _broker.get()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> PostgresServer:
+    """A PostgreSQL server on which tests make databases of their own."""
+    return _postgresql.get()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The address of a SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'chargeback.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty database of its own, on each kind of store in turn."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_url")
+        return
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store of its own with its tables, on each kind of database in turn."""
+    store = Store(database_url)
+    schema.upgrade(store)
+    yield store
+    store.close()
