@@ -11,6 +11,8 @@ from typing import Protocol, Self, TypeVar
 
 NANO = 10**9
 NANO_PER_CENT = 10**7
+EXA = 10**18
+"""Units that are counted apart where a sum of quantities would pass 64 bits after ten of them."""
 COST_LIMIT_NANO = 10**9 * NANO
 """|cost_usd| of one usage event may reach USD 10**9; a record then fits one 64-bit integer."""
 QUANTITY_LIMIT_NANO = 10**18 * NANO
@@ -103,6 +105,12 @@ def _nano_from_decimal(text: str, limit: int) -> int:
 def whole_and_nano(amount: int) -> tuple[int, int]:
     """`amount` as the two integers that are stored: floor of the units, and 0 <= nano < 10**9."""
     return divmod(amount, NANO)
+
+
+def exa_whole_and_nano(amount: int) -> tuple[int, int, int]:
+    """`amount` as three integers: the floor of its 10**18 units, 0 <= whole < 10**18, and nano."""
+    whole, nano = divmod(amount, NANO)
+    return *divmod(whole, EXA), nano
 
 
 def plain(amount: int) -> str:

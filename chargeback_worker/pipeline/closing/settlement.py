@@ -1,0 +1,114 @@
+"""What a close books and issues: read, settled, built, and checked against what was used."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from chargeback_worker.allocation.engine import looks_at
+from chargeback_worker.allocation.pair import BillTo
+from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.errors import Conflict
+from chargeback_worker.invoicing.build import Books, Closing, build
+from chargeback_worker.invoicing.settle import Owed, settle
+from chargeback_worker.money import NANO, nano_from_text, plain
+from chargeback_worker.period import Period, billing_day, from_us
+from chargeback_worker.pipeline.closing.may_close import EarlierNotClosed
+from chargeback_worker.settings import Settings
+from chargeback_worker.store import Transaction, bookings, invoices, origins, periods, snapshots
+from chargeback_worker.store.closes import Close
+from chargeback_worker.store.periods import PeriodRow, PeriodState
+from chargeback_worker.usage.event import Grain
+
+
+class NotConserved(Conflict):
+    """What a close would book is not what was used. This must not happen: nothing is written."""
+
+    def __init__(self, what: str, booked: int, expected: int) -> None:
+        super().__init__(
+            f"{what} is {plain(booked)} USD, but {plain(expected)} USD is right.",
+            "Nothing was booked. See what differs: chargeback verify",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a close books, in the order of lines, and the invoices it issues."""
+
+    revision: int
+    owed: tuple[Owed, ...]
+    books: Books
+
+
+def terms_of(settings: Settings) -> Snapshot:
+    """The settings that a close decides by."""
+    grain, billing = settings.grain, settings.billing
+    return Snapshot(
+        timezone=billing.timezone,
+        labels=Grain(billing.timezone, tuple(grain.labels)).labels,
+        bill_to=BillTo(billing.bill_to),
+        tax_rate_nano=nano_from_text(format(billing.tax_rate, "f"), limit=NANO),
+        due_days=billing.due_days,
+    )
+
+
+def snapshot_of(transaction: Transaction, period: Period, terms: Snapshot) -> Snapshot:
+    """All that this close decides by: the settings, and what is stored of rules and directory."""
+    return terms
+
+
+def compute(
+    transaction: Transaction,
+    row: PeriodRow,
+    snapshot: Snapshot,
+    *,
+    now_us: int,
+    first_number: int,
+) -> Settlement:
+    """Settle the period and every earlier month that has late usage in it, each by its own
+    snapshot, and build the invoices."""
+    period = row.period
+    used = {period: snapshot}
+    for origin in origins.late_in(transaction, period):
+        own = snapshots.latest(transaction, origin)
+        if own is None:
+            raise EarlierNotClosed(period, origin)
+        used[origin] = own
+    booked_before = (PeriodState.CLOSED, PeriodState.REOPENED)
+    counting = {
+        known.period for known in periods.listed(transaction) if known.state in booked_before
+    }
+    counting.add(period)
+    owed: list[Owed] = []
+    for origin in (period, *sorted(used.keys() - {period})):
+        totals = origins.counted(transaction, origin, counting, looks_at(used[origin]))
+        before = bookings.of_origin(transaction, origin)
+        owed += settle(totals, used[origin], before, origin=origin, closing=period)
+    issued_at = from_us(now_us)
+    closing = Closing(
+        period=period,
+        revision=row.revision,
+        snapshots=used,
+        originals=invoices.first_numbers(transaction, used.keys() - {period}),
+        first_number=first_number,
+        issued_at=issued_at,
+        issued_on=billing_day(issued_at, ZoneInfo(snapshot.timezone)),
+    )
+    return Settlement(row.revision, tuple(owed), build(owed, closing))
+
+
+def check_conserved(transaction: Transaction, done: Close, settled: set[Period]) -> None:
+    """Read back what was written: each cost is booked once, and each cent billed once."""
+    period = done.period
+    booked, used = bookings.cost_in(transaction, period), origins.cost_in(transaction, period)
+    if booked != used:
+        raise NotConserved(f"What is booked in {period}", booked, used)
+    counting = {
+        known.period for known in periods.listed(transaction) if known.state is not PeriodState.OPEN
+    }
+    for origin in sorted(settled):
+        booked = bookings.cost_for(transaction, origin)
+        used = origins.cost_for(transaction, origin, counting)
+        if booked != used:
+            raise NotConserved(f"What is booked for {origin}", booked, used)
+    live = invoices.live_subtotals(transaction, period).get((period, done.revision), 0)
+    if live != done.invoiced:
+        raise NotConserved(f"What is invoiced for {period}", live, done.invoiced)

@@ -1,0 +1,106 @@
+"""What the metrics show of the store: periods, money, outbox, quarantine, heartbeats."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+
+from chargeback_worker.metrics.stored import Figures, Money
+from chargeback_worker.money import NANO_PER_CENT, divide_half_even
+from chargeback_worker.period import Period
+from chargeback_worker.store import (
+    Store,
+    Transaction,
+    closes,
+    heartbeats,
+    installation,
+    invoices,
+    outbox,
+    periods,
+    quarantine,
+    totals,
+)
+from chargeback_worker.store.periods import PeriodRow, PeriodState
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def figures(store: Store, now_us: int, close_delay: timedelta) -> Figures:
+    """Everything at one moment, from period and total rows; never from records."""
+    with store.read() as transaction:
+        known = periods.listed(transaction)
+        states = Counter({state.value: 0 for state in PeriodState})
+        states.update(row.state.value for row in known)
+        backlog = outbox.backlog(transaction)
+        last_closed, difference = _closed_money(transaction)
+        return Figures(
+            periods=states,
+            overdue_since_us=_overdue_since(transaction, known, now_us, close_delay),
+            open=_open_money(transaction, known),
+            last_closed=last_closed,
+            reconciliation_difference=difference,
+            outbox_messages=backlog.messages,
+            outbox_oldest_us=backlog.oldest_us,
+            outbox_parked_receivers=backlog.parked,
+            quarantine_events=quarantine.count_held(transaction),
+            heartbeats_us=_heartbeats(transaction),
+        )
+
+
+def _overdue_since(
+    transaction: Transaction, known: Sequence[PeriodRow], now_us: int, close_delay: timedelta
+) -> int | None:
+    """When the oldest period that should be closed by now became due; None if none should."""
+    period = installation.first_period(transaction)
+    rows = {row.period: row for row in known}
+    while (row := rows.get(period)) is not None and row.state is PeriodState.CLOSED:
+        period = period.next()
+    grain = installation.read_grain(transaction)
+    if grain is None:
+        return None
+    # A month without any usage has no row before somebody closes it, and is due like any other.
+    row = rows.get(period) or periods.not_made_yet(period, grain.zone())
+    due_us = row.ends_us + close_delay // _MICROSECOND
+    return due_us if due_us < now_us else None
+
+
+def _open_money(transaction: Transaction, known: Sequence[PeriodRow]) -> Money:
+    """The cost of all usage that no close has booked yet."""
+    closed = {row.period for row in known if row.state is PeriodState.CLOSED}
+    cost = totals.cost_by_period(transaction)
+    return Money(booked=sum(nano for period, nano in cost.items() if period not in closed))
+
+
+def _closed_money(transaction: Transaction) -> tuple[Money, int]:
+    """The money of the period closed last, and what all closes together do not account for."""
+    done = closes.listed(transaction)
+    live = invoices.live_subtotals(transaction)
+    cost = totals.cost_by_period(transaction)
+    booked: Counter[Period] = Counter()
+    difference = 0
+    for close in done:
+        booked[close.period] += close.booked
+        cents = divide_half_even(close.booked, NANO_PER_CENT) * NANO_PER_CENT
+        difference += abs(cents - close.invoiced - close.unallocated)
+    difference += sum(abs(cost.get(period, 0) - nano) for period, nano in booked.items())
+    if not done:
+        return Money(), difference
+    last = max(done, key=lambda close: close.closed_us).period
+    parts = [close for close in done if close.period == last]
+    billed = sum(close.invoiced for close in parts)
+    invoiced = sum(live.get((close.period, close.revision), 0) for close in parts)
+    unallocated = sum(close.unallocated for close in parts)
+    money = Money(
+        booked=booked[last],
+        invoiced=invoiced,
+        uninvoiced=billed - invoiced,
+        unallocated=unallocated,
+    )
+    return money, difference
+
+
+def _heartbeats(transaction: Transaction) -> dict[str, int]:
+    """The freshest sign of life of each role, whichever process gave it."""
+    heard: dict[str, int] = {}
+    for row in heartbeats.listed(transaction):
+        heard[row.role] = max(row.at_us, heard.get(row.role, 0))
+    return heard

@@ -1,0 +1,88 @@
+"""Invoices as they stand: a page of them, or one by its number or id."""
+
+from chargeback_worker.errors import Invalid, NotFound
+from chargeback_worker.invoicing.document import Document, invoice_document
+from chargeback_worker.invoicing.invoice import Invoice, Status
+from chargeback_worker.period import Period
+from chargeback_worker.store import Store, invoices
+
+PAGE_MAX = 1_000
+
+
+class InvoiceUnknown(NotFound):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no invoice {name!r}.", "List them: chargeback invoices list")
+
+
+class UnknownStatus(Invalid):
+    def __init__(self, status: str) -> None:
+        super().__init__(f"{status!r} is no status of an invoice.", f"One of: {', '.join(Status)}.")
+
+
+class UnknownCursor(Invalid):
+    def __init__(self, cursor: str) -> None:
+        super().__init__(
+            f"No page of invoices goes on at {cursor!r}.",
+            "Take the next_cursor of the page before, or leave the cursor out.",
+        )
+
+
+def list_invoices(
+    store: Store,
+    *,
+    period: Period | None = None,
+    status: str | None = None,
+    team: str | None = None,
+    user: str | None = None,
+    limit: int = 200,
+    cursor: str | None = None,
+) -> Document:
+    """Newest first; `team` and `user` are the receiver's; `cursor` continues.
+
+    Raises UnknownStatus or UnknownCursor.
+    """
+    page, next_cursor = find_invoices(
+        store, period=period, status=status, team=team, user=user, limit=limit, cursor=cursor
+    )
+    return {"invoices": [invoice_document(row) for row in page], "next_cursor": next_cursor}
+
+
+def find_invoices(
+    store: Store,
+    *,
+    period: Period | None = None,
+    status: str | None = None,
+    team: str | None = None,
+    user: str | None = None,
+    limit: int = 200,
+    cursor: str | None = None,
+) -> tuple[list[Invoice], str | None]:
+    """The same as values, with what continues the list."""
+    if status is not None and status not in set(Status):
+        raise UnknownStatus(status)
+    limit = min(limit, PAGE_MAX)
+    wanted = invoices.selected(
+        period=period, status=Status(status) if status else None, team=team, user=user
+    )
+    with store.read() as transaction:
+        rows = invoices.listed(transaction, *wanted, limit=limit + 1, after=cursor)
+        if cursor is not None and not rows:
+            last = invoices.find(transaction, cursor)
+            if last is None or last.invoice_id != cursor:
+                raise UnknownCursor(cursor)
+    page = rows[:limit]
+    return page, page[-1].invoice_id if len(rows) > limit else None
+
+
+def show_invoice(store: Store, name: str) -> Document:
+    """One by its number or id. Raises InvoiceUnknown."""
+    return {"invoice": invoice_document(get_invoice(store, name))}
+
+
+def get_invoice(store: Store, name: str) -> Invoice:
+    """The same as a value."""
+    with store.read() as transaction:
+        found = invoices.find(transaction, name)
+    if found is None:
+        raise InvoiceUnknown(name)
+    return found

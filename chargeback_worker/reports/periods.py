@@ -1,0 +1,189 @@
+"""The months: their states, what each waits for, and where the money of each close went."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chargeback_worker.invoicing.document import Amount, Document
+from chargeback_worker.period import Period, format_us
+from chargeback_worker.store import (
+    Store,
+    Transaction,
+    closes,
+    installation,
+    invoices,
+    origins,
+    outbox,
+    periods,
+    totals,
+)
+from chargeback_worker.store.closes import Close
+from chargeback_worker.store.periods import PeriodRow, PeriodState
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodStanding:
+    """One month. Sums are over its revisions, in nano-dollars; `used` is all that it bills.
+
+    Of what was booked, `invoiced` is on live invoices and `unallocated` was borne by nobody, in
+    whole cents; `uninvoiced` is what was on invoices that are cancelled and not replaced.
+    `waits_for` are sentences. `unpublished` and `parked` count messages of its closes.
+    """
+
+    row: PeriodRow
+    due_us: int
+    waits_for: tuple[str, ...]
+    used: int
+    booked: int
+    invoiced: int
+    uninvoiced: int
+    unallocated: int
+    invoices: int
+    late_records: int
+    unpublished: int
+    parked: int
+
+
+def list_periods(store: Store, *, now_us: int, close_delay: timedelta) -> Document:
+    """All months that have usage or were closed, newest first."""
+    standings = period_standings(store, now_us=now_us, close_delay=close_delay)
+    return {"periods": [_document(standing) for standing in standings]}
+
+
+def period_standings(
+    store: Store, *, now_us: int, close_delay: timedelta
+) -> Sequence[PeriodStanding]:
+    """The same as values."""
+    with store.read() as transaction:
+        facts = _Facts(
+            now_us,
+            close_delay // _MICROSECOND,
+            installation.first_period(transaction),
+            {row.period: row for row in periods.listed(transaction)},
+            closes.listed(transaction),
+            totals.cost_by_period(transaction),
+            invoices.live_subtotals(transaction),
+            origins.late_records(transaction),
+            outbox.unpublished(transaction),
+        )
+        return [_standing(transaction, row, facts) for row in reversed(facts.known.values())]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is read once for all months; `messages` are those unpublished and those parked."""
+
+    now_us: int
+    delay_us: int
+    first: Period
+    known: dict[Period, PeriodRow]
+    closes: Sequence[Close]
+    used: Mapping[Period, int]
+    live: Mapping[tuple[Period, int], int]
+    late_records: Mapping[Period, int]
+    messages: Mapping[tuple[Period, int], tuple[int, int]]
+
+    def unpublished(self, period: Period) -> tuple[int, int]:
+        found = [counts for (of, _), counts in self.messages.items() if of == period]
+        return sum(waiting for waiting, _ in found), sum(parked for _, parked in found)
+
+
+def _standing(transaction: Transaction, row: PeriodRow, facts: _Facts) -> PeriodStanding:
+    done = [close for close in facts.closes if close.period == row.period]
+    live = sum(subtotal for (of, _), subtotal in facts.live.items() if of == row.period)
+    unpublished, parked = facts.unpublished(row.period)
+    return PeriodStanding(
+        row=row,
+        due_us=row.ends_us + facts.delay_us,
+        waits_for=tuple(_waits_for(transaction, row, facts)),
+        used=facts.used.get(row.period, 0),
+        booked=sum(close.booked for close in done),
+        invoiced=live,
+        uninvoiced=sum(close.invoiced for close in done) - live,
+        unallocated=sum(close.unallocated for close in done),
+        invoices=sum(close.invoices for close in done),
+        late_records=facts.late_records.get(row.period, 0),
+        unpublished=unpublished,
+        parked=parked,
+    )
+
+
+def _waits_for(transaction: Transaction, row: PeriodRow, facts: _Facts) -> Iterator[str]:
+    match row.state:
+        case PeriodState.CLOSED:
+            yield from _waits_for_publishing(*facts.unpublished(row.period))
+        case PeriodState.CLOSING:
+            until = "" if row.lease_until_us is None else f" until {format_us(row.lease_until_us)}"
+            yield f"{row.lease_owner}, who is closing it{until}"
+        case _:
+            yield from _waits_for_close(transaction, row, facts)
+
+
+def _waits_for_publishing(unpublished: int, parked: int) -> Iterator[str]:
+    if parked:
+        yield f"{_messages(parked)} that the broker refuses, so that its end is not announced"
+    if unpublished > parked:
+        yield f"{_messages(unpublished - parked)} to be published"
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
+
+
+def _waits_for_close(transaction: Transaction, row: PeriodRow, facts: _Facts) -> Iterator[str]:
+    period, due_us = row.period, row.ends_us + facts.delay_us
+    if facts.now_us < row.ends_us:
+        yield f"its end, {format_us(row.ends_us)}"
+        return
+    if row.state is PeriodState.REOPENED:
+        yield f"chargeback close {period}, as it is reopened"
+    elif period < facts.first:
+        yield f"chargeback close {period}, as it is before billing.first_period {facts.first}"
+    elif facts.now_us < due_us:
+        yield f"late events, until {format_us(due_us)} (billing.close_delay)"
+    for earlier in _not_closed_before(period, facts):
+        yield f"{earlier}, which is not closed"
+    for lagging in periods.not_reached(transaction, period):
+        yield f"ingest, {lagging}"
+    if row.failure is not None:
+        yield f"another try after {row.failures} that failed: {row.failure}"
+
+
+def _not_closed_before(period: Period, facts: _Facts) -> Iterator[Period]:
+    """The months that are to be closed first: from the first one on, and any that is reopened."""
+    for known in facts.known.values():
+        if known.period < min(period, facts.first) and known.state is PeriodState.REOPENED:
+            yield known.period
+    earlier = facts.first
+    while earlier < period:
+        found = facts.known.get(earlier)
+        if found is None or found.state is not PeriodState.CLOSED:
+            yield earlier
+        earlier = earlier.next()
+
+
+def _document(standing: PeriodStanding) -> Document:
+    row = standing.row
+    return {
+        "period": str(row.period),
+        "state": row.state.value,
+        "revision": row.revision,
+        "starts_at": format_us(row.starts_us),
+        "ends_at": format_us(row.ends_us),
+        "due_at": format_us(standing.due_us),
+        "closed_at": None if row.closed_us is None else format_us(row.closed_us),
+        "waits_for": standing.waits_for,
+        "usage_cost_usd": Amount(standing.used),
+        "booked_usd": Amount(standing.booked),
+        "invoiced_usd": Amount(standing.invoiced),
+        "uninvoiced_usd": Amount(standing.uninvoiced),
+        "unallocated_usd": Amount(standing.unallocated),
+        "invoices": standing.invoices,
+        "late_records": standing.late_records,
+        "unpublished_messages": standing.unpublished,
+        "parked_messages": standing.parked,
+        "failures": row.failures,
+        "failure": row.failure,
+    }

@@ -1,0 +1,75 @@
+"""What was used: sums by resource type, agent and label, by the usage's own day, late or not.
+
+It reads totals, never records, so it costs the same however many events there were.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from chargeback_worker.invoicing.document import Amount, Document
+from chargeback_worker.period import BillingRange
+from chargeback_worker.store import Store, Transaction, installation, totals
+from chargeback_worker.store.totals import By, SummedUsage
+from chargeback_worker.store.usage import read_labels
+
+
+def usage_summary(
+    store: Store, days: BillingRange, *, team: str | None = None, user: str | None = None
+) -> Document:
+    """The usage of some days; an empty team or user asks for what has none.
+
+    `by_label`, by the name of each label of the grain, is there only where the grain has labels.
+    The key of what has no agent or label is the empty text.
+    """
+    with store.read() as transaction:
+        found = totals.summed(
+            transaction, days, ("resource_type", "agent_id", "labels"), team=team, user=user
+        )
+        labels = _labels(transaction)
+    by_resource_type = _broken_down((row.key[0], row) for row in found)
+    summary: Document = {
+        "team_id": team,
+        "user_id": user,
+        "period_start": days.start,
+        "period_end": days.end,
+        "total_cost_usd": Amount(sum(row.cost for row in found)),
+        "total_quantity": Amount(sum(row.quantity for row in found)),
+        "mixed_units": len(by_resource_type) > 1,
+        "record_count": sum(row.records for row in found),
+        "by_resource_type": by_resource_type,
+        "by_agent": _broken_down((row.key[1], row) for row in found),
+    }
+    if labels:
+        summary["by_label"] = {
+            name: _broken_down((read_labels(row.key[2])[place], row) for row in found)
+            for place, name in enumerate(labels)
+        }
+    return {"summary": summary}
+
+
+def usage_by(
+    store: Store,
+    days: BillingRange,
+    column: By,
+    *,
+    team: str | None = None,
+    user: str | None = None,
+) -> Sequence[SummedUsage]:
+    """The same usage summed by one column alone, what has none first."""
+    with store.read() as transaction:
+        return totals.summed(transaction, days, (column,), team=team, user=user)
+
+
+def _labels(transaction: Transaction) -> tuple[str, ...]:
+    grain = installation.read_grain(transaction)
+    return grain.labels if grain else ()
+
+
+def _broken_down(rows: Iterable[tuple[str | None, SummedUsage]]) -> Document:
+    sums: dict[str, tuple[int, int]] = {}
+    for key, row in rows:
+        cost, quantity = sums.get(key or "", (0, 0))
+        sums[key or ""] = (cost + row.cost, quantity + row.quantity)
+    return {
+        key: {"cost": Amount(cost), "quantity": Amount(quantity)}
+        for key, (cost, quantity) in sorted(sums.items())
+    }

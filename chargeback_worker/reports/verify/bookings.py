@@ -1,0 +1,110 @@
+"""What was booked against the records, and against what the one formula gives today."""
+
+from collections.abc import Iterable
+
+from chargeback_worker.allocation.engine import looks_at
+from chargeback_worker.allocation.pair import UNALLOCATED
+from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.invoicing.invoice import allocation_id
+from chargeback_worker.invoicing.settle import Owed, settle
+from chargeback_worker.period import Period
+from chargeback_worker.reports.verify.comparison import Comparison
+from chargeback_worker.reports.verify.periods import settled_states, snapshot
+from chargeback_worker.store import (
+    bookings,
+    closes,
+    origins,
+    periods,
+    recount,
+    recount_books,
+    totals,
+)
+from chargeback_worker.store.bookings import Booking
+
+_HINT = "Bookings never change; restore the database from a backup, or ask who altered it."
+
+
+def sums(found: Comparison) -> None:
+    """What was booked is the cost of the records: by billing period, by origin, by close."""
+    transaction = found.transaction
+    closed, changing = settled_states(periods.listed(transaction))
+    used = recount.cost_by_origin(transaction)
+    booked = recount_books.booked(transaction)
+    found.rows = sum(row.rows for row in booked)
+    done = {(close.period, close.revision): close.booked for close in closes.listed(transaction)}
+    for period in _wanted(found, closed):
+        cost = sum(cost for (billed, _), cost in used.items() if billed == period.number)
+        _equal(found, f"booked in {period}", cost, (r.cost for r in booked if r.period == period))
+    for origin in _wanted(found, {row.origin for row in booked} | closed):
+        billed = {Period.from_number(number) for number, of in used if of == origin.number}
+        if billed & changing:
+            # What the last close of such a period counted cannot be told from what came since.
+            continue
+        cost = sum(used[period.number, origin.number] for period in billed & closed)
+        _equal(found, f"booked for {origin}", cost, (r.cost for r in booked if r.origin == origin))
+    for place in sorted({(row.period, row.revision) for row in booked} | done.keys()):
+        if found.period in (None, place[0]):
+            expected = done.get(place)
+            name = f"booked by close {place[1]} of {place[0]}"
+            if expected is None:
+                found.differ(name, "nothing: there was no such close", "bookings", _HINT)
+                continue
+            of_close = (r.cost for r in booked if (r.period, r.revision) == place)
+            _equal(found, name, expected, of_close)
+
+
+def rows(found: Comparison) -> None:
+    """Each booking has the id that its facts give, and goes to who is billed for its pair."""
+    for close in closes.listed(found.transaction):
+        if found.period not in (None, close.period):
+            continue
+        decided = snapshot(found, close.period, close.revision)
+        with found.reading(f"bookings of {close.period}"):
+            for row in bookings.of_close(found.transaction, close.period, close.revision):
+                found.rows += 1
+                _check_row(found, row, decided)
+
+
+def settlement(found: Comparison) -> None:
+    """Settled again by its own snapshot, each closed month owes nothing."""
+    transaction = found.transaction
+    closed, changing = settled_states(periods.listed(transaction))
+    last = {close.period: close.revision for close in closes.listed(transaction)}
+    wanted = closed
+    if found.period is not None:
+        wanted = closed & {found.period, *origins.late_in(transaction, found.period)}
+    for origin in sorted(wanted):
+        decided = snapshot(found, origin, last.get(origin, 0))
+        billed_in = set(totals.billed_in(transaction, origin))
+        if decided is None or billed_in & changing:
+            continue
+        with found.reading(f"the books of {origin}"):
+            used = origins.counted(transaction, origin, closed, looks_at(decided))
+            booked = bookings.of_origin(transaction, origin)
+            found.rows += len(booked)
+            for owed in settle(used, decided, booked, origin=origin, closing=origin):
+                before = booked[owed.key].cost if owed.key in booked else 0
+                found.amounts(_name(owed), before + owed.cost, before, _HINT)
+
+
+def _check_row(found: Comparison, row: Booking, decided: Snapshot | None) -> None:
+    owed = row.owed
+    expected = allocation_id(owed.origin, row.billing_period, row.revision, owed.key)
+    name = f"booking {row.allocation_id} {owed.key.resource_type}"
+    found.equal(f"{name}: id", expected, row.allocation_id, _HINT)
+    if decided is not None:
+        receiver = decided.receiver(owed.pair)
+        billed = None if receiver == UNALLOCATED else receiver.key
+        found.equal(f"{name}: receiver", billed, row.receiver, _HINT)
+
+
+def _wanted(found: Comparison, known: set[Period]) -> list[Period]:
+    return sorted(known if found.period is None else known & {found.period})
+
+
+def _equal(found: Comparison, name: str, expected: int, costs: Iterable[int]) -> None:
+    found.amounts(name, expected, sum(costs), _HINT)
+
+
+def _name(owed: Owed) -> str:
+    return f"{owed.origin}: {owed.key.cited}, {owed.pair.key}, {owed.key.resource_type}"

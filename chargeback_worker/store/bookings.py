@@ -1,0 +1,142 @@
+"""What closes have booked: one row per allocation and resource type, never changed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from chargeback_worker.allocation.engine import PartKey
+from chargeback_worker.allocation.pair import UNALLOCATED, Pair
+from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.invoicing.invoice import allocation_id
+from chargeback_worker.invoicing.settle import Booked, Cause, Owed
+from chargeback_worker.period import Period
+from chargeback_worker.store import Transaction, sums
+from chargeback_worker.store.rows import (
+    amount_columns,
+    insert_many,
+    read_amount,
+    read_wide,
+    wide_columns,
+)
+from chargeback_worker.store.tables import booking as table
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """One row. `receiver` is who is billed for it, None when nobody is."""
+
+    allocation_id: str
+    billing_period: Period
+    revision: int
+    receiver: str | None
+    owed: Owed
+
+    @property
+    def line_order(self) -> tuple[Any, ...]:
+        """Own rows before adjustments, these by origin; within them the order of keys."""
+        owed = self.owed
+        return (owed.origin != self.billing_period, owed.origin, owed.key.sort_key)
+
+
+def insert(
+    transaction: Transaction,
+    period: Period,
+    revision: int,
+    owed: Iterable[Owed],
+    snapshot: Snapshot,
+) -> None:
+    """Book what a close owes, in its billing period; the period must be closing."""
+    insert_many(transaction, table, (_row(period, revision, row, snapshot) for row in owed))
+
+
+def of_origin(transaction: Transaction, origin: Period) -> dict[PartKey, Booked]:
+    """Everything booked for a month, in whatever billing period, summed by key."""
+    booked: dict[PartKey, Booked] = {}
+    for row in _read(transaction, table.c.origin_period == origin.number):
+        before, owed = booked.get(row.owed.key, Booked(0)), row.owed
+        booked[owed.key] = Booked(
+            before.cost + owed.cost,
+            before.quantity + owed.quantity,
+            before.records + owed.records,
+            owed.shared,
+        )
+    return booked
+
+
+def of_close(
+    transaction: Transaction, period: Period, revision: int | None = None
+) -> list[Booking]:
+    """What was booked in a billing period, by one close or by all, in the order of lines."""
+    conditions = [table.c.billing_period == period.number]
+    if revision is not None:
+        conditions.append(table.c.revision == revision)
+    rows = _read(transaction, *conditions)
+    return sorted(rows, key=lambda row: (row.revision, row.line_order))
+
+
+def cost_in(transaction: Transaction, period: Period) -> int:
+    """The sum booked in a billing period, over all its revisions."""
+    return _cost(transaction, table.c.billing_period == period.number)
+
+
+def cost_for(transaction: Transaction, origin: Period) -> int:
+    """The sum booked for an origin month, in whatever billing period."""
+    return _cost(transaction, table.c.origin_period == origin.number)
+
+
+def _cost(transaction: Transaction, condition: sa.ColumnElement[bool]) -> int:
+    statement = sa.select(*sums.of_amount(table, "cost")).where(condition)
+    return sums.read_amount(transaction.execute(statement).one(), "cost")
+
+
+def _row(period: Period, revision: int, owed: Owed, snapshot: Snapshot) -> dict[str, Any]:
+    key = owed.key
+    receiver = snapshot.receiver(key.pair)
+    return {
+        "allocation_id": allocation_id(owed.origin, period, revision, key),
+        "resource_type": key.resource_type,
+        "origin_period": owed.origin.number,
+        "billing_period": period.number,
+        "revision": revision,
+        "rule_id": key.rule_id,
+        "rule_version": key.version,
+        "team_id": key.pair.team,
+        "user_id": key.pair.user,
+        "receiver": None if receiver == UNALLOCATED else receiver.key,
+        **amount_columns("cost", owed.cost),
+        **wide_columns("quantity", owed.quantity),
+        "records": owed.records,
+        "shared": int(owed.shared),
+        "cause": None if owed.cause is None else owed.cause.value,
+    }
+
+
+def _read(transaction: Transaction, *conditions: sa.ColumnElement[bool]) -> Sequence[Booking]:
+    # In the order in which they were booked: what a later close says of a key stands.
+    statement = (
+        sa.select(table)
+        .where(*conditions)
+        .order_by(table.c.billing_period, table.c.revision, table.c.allocation_id)
+    )
+    return [_booking(row) for row in transaction.execute(statement)]
+
+
+def _booking(row: sa.Row[Any]) -> Booking:
+    pair = Pair(row.team_id, row.user_id)
+    return Booking(
+        row.allocation_id,
+        Period.from_number(row.billing_period),
+        row.revision,
+        row.receiver,
+        Owed(
+            Period.from_number(row.origin_period),
+            PartKey(row.rule_id, row.rule_version, pair, row.resource_type),
+            read_amount(row, "cost"),
+            read_wide(row, "quantity"),
+            row.records,
+            bool(row.shared),
+            Cause(row.cause) if row.cause else None,
+        ),
+    )

@@ -1,0 +1,135 @@
+"""What SQLite and PostgreSQL do each in their own way; nowhere else is a dialect named.
+
+Owns: connecting and pragmas, locks, the database's clock, bulk writes of the ingest step, guards
+(triggers), and which errors mean "not reachable" or "try again". Does not own: any SQL that both
+understand (that is in the file of its subject), or what the numbers mean.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import msgspec
+import sqlalchemy as sa
+
+from chargeback_worker.errors import ChargebackError, Misconfigured
+from chargeback_worker.usage.event import UsageEvent
+from chargeback_worker.usage.total import UsageTotal
+
+
+class NewRecord(msgspec.Struct, frozen=True, gc=False):
+    """An event on its way into the store: what is decided about it, and where it came from."""
+
+    event: UsageEvent
+    period: int
+    total_key: bytes
+    cursor_id: int
+    position: int
+    received_us: int
+
+
+class Dialect(Protocol):
+    """Every method that takes a connection works inside its open transaction and never commits."""
+
+    name: str
+    driver_error: type[Exception]
+    """The root of the driver's own exceptions, which the bulk writes raise as they are."""
+
+    def create_engine(self, url: sa.URL) -> sa.Engine:
+        """An engine whose transactions begin as this dialect needs it. Opens nothing."""
+        ...
+
+    def reading(self, engine: sa.Engine) -> sa.Engine:
+        """The same engine for transactions that only read, from one snapshot."""
+        ...
+
+    def writing(self, database: str) -> AbstractContextManager[None]:
+        """What a writing transaction holds in this process, around all of it."""
+        ...
+
+    def only_worker(self, url: sa.URL) -> AbstractContextManager[None]:
+        """Held by a worker for as long as it runs, where a database bears only one at a time."""
+        ...
+
+    def server(self, connection: sa.Connection) -> str:
+        """Name and version of the database, for people. Raises Misconfigured if it is too old."""
+        ...
+
+    def now_us(self, connection: sa.Connection) -> int:
+        """The database's clock, in microseconds: leases are kept on it."""
+        ...
+
+    def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
+        """Hold off whoever wants to start closing one of these, until this transaction ends."""
+        ...
+
+    def own_period(self, connection: sa.Connection, period: int) -> None:
+        """Wait until no ingest holds this period, and hold off new ones until the end."""
+        ...
+
+    def contents(
+        self, connection: sa.Connection, identities: Sequence[bytes]
+    ) -> dict[bytes, bytes]:
+        """The content digests of those identities that are stored. `identities` are sorted."""
+        ...
+
+    def insert_records(
+        self, connection: sa.Connection, records: Sequence[NewRecord]
+    ) -> dict[bytes, bytes]:
+        """Insert keys and records, sorted by identity and each identity once.
+
+        Returns those that another transaction had stored meanwhile, with their content: they were
+        not inserted, all others were.
+        """
+        ...
+
+    def add_to_totals(
+        self, connection: sa.Connection, totals: Sequence[tuple[bytes, UsageTotal]]
+    ) -> None:
+        """Add to the stored totals, or make them. Sorted by key, so that two workers queue up."""
+        ...
+
+    def guard_statements(self) -> Sequence[str]:
+        """Statements that make every guard anew: its trigger is dropped if it is there."""
+        ...
+
+    def refusal(self, error: Exception, database: str) -> ChargebackError | None:
+        """What a driver's error means to a caller: Unavailable, Misconfigured, or None: our bug."""
+        ...
+
+
+class UnknownDatabase(Misconfigured):
+    """A database URL that is neither SQLite nor PostgreSQL."""
+
+    def __init__(self, drivername: str) -> None:
+        super().__init__(
+            f"database.url names the database {drivername!r}, which is not supported.",
+            "Use sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
+        )
+
+
+class DriverMissing(Misconfigured):
+    """The optional driver of a database is not installed."""
+
+    def __init__(self, database: str, extra: str) -> None:
+        super().__init__(
+            f"The driver for {database} is not installed.",
+            f"Install the extra: chargeback-worker[{extra}].",
+        )
+
+
+def dialect_for(url: sa.URL) -> Dialect:
+    """The dialect of a database URL. Raises UnknownDatabase or DriverMissing."""
+    match url.get_backend_name():
+        case "sqlite":
+            from chargeback_worker.store.dialects.sqlite import SQLite
+
+            return SQLite()
+        case "postgresql":
+            try:
+                from chargeback_worker.store.dialects.postgresql import PostgreSQL
+            except ImportError:
+                raise DriverMissing("PostgreSQL", "postgres") from None
+            return PostgreSQL()
+        case other:
+            raise UnknownDatabase(other)

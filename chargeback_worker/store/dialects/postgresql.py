@@ -1,0 +1,342 @@
+"""PostgreSQL by psycopg 3: look the keys up, COPY under a savepoint, stage on collision.
+
+Why it is right: one unique index over all identities decides. The look-up only keeps ordinary
+duplicates from colliding; a violation rolls back to the savepoint and goes through ON CONFLICT, and
+what was stored meanwhile is read in a later statement, which READ COMMITTED shows. Keys and totals
+are written sorted, keys before totals, so that two workers wait for each other in one direction.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import pq
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper, Loader
+
+from chargeback_worker.errors import ChargebackError, Misconfigured, Unavailable
+from chargeback_worker.store.dialects import NewRecord
+from chargeback_worker.store.dialects.guards import GUARDS, Guard
+from chargeback_worker.store.dialects.rows import (
+    RECORD_COLUMNS,
+    TOTAL_COLUMNS,
+    record_row,
+    total_row,
+    upsert_totals,
+)
+from chargeback_worker.usage.total import UsageTotal
+
+CONNECT_TIMEOUT_S = 10
+_OLDEST = 14
+_UUID_OID = 2950
+_UUID_ARRAY_OID = 2951
+# The first of the two keys of every advisory lock on a period; the second is the period.
+_PERIOD_LOCKS = 0x63626B70
+
+
+# It is read-only (a standby, until it is promoted), or it ended an idle or a long transaction.
+_ENDED_BY_SERVER = ("25006", "25P03", "25P04")
+
+
+class DatabaseUnreachable(Unavailable):
+    """No answer, or the connection was lost; whether a commit took effect may be unknown."""
+
+    def __init__(self, database: str, fault: str) -> None:
+        super().__init__(
+            f"The database {database} is not reachable: {fault}.",
+            "Check database.url, and that the server runs.",
+        )
+
+
+class TransactionLost(Unavailable):
+    """The database gave another transaction precedence; the same one can be tried again."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"The database asked for the transaction again: {fault}.", "Try again.")
+
+
+class AccessRefused(Misconfigured):
+    """The server answers, and refuses the user or the name of the database."""
+
+    def __init__(self, database: str, fault: str) -> None:
+        super().__init__(
+            f"The database {database} refuses us: {fault}.",
+            "Check the user, the password and the name in database.url.",
+        )
+
+
+class _UuidArray(bytes):
+    """Digests joined, to be sent as a binary array of uuid without an object for each."""
+
+
+class _UuidArrayDumper(Dumper):
+    format = pq.Format.BINARY
+    oid = _UUID_ARRAY_OID
+
+    def dump(self, obj: bytes) -> Buffer:
+        count = len(obj) // 16
+        head = struct.pack(">iiiii", 1 if count else 0, 0, _UUID_OID, count, 1)
+        if not count:
+            return head[:12]
+        return head + b"".join(
+            b"\0\0\0\x10" + obj[start : start + 16] for start in range(0, len(obj), 16)
+        )
+
+
+class _DigestLoader(Loader):
+    format = pq.Format.BINARY
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
+class PostgreSQL:
+    """See `Dialect` for what each method promises."""
+
+    name = "postgresql"
+    driver_error: type[Exception] = psycopg.Error
+
+    def create_engine(self, url: sa.URL) -> sa.Engine:
+        engine = sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=False,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "application_name": "chargeback",
+                "client_encoding": "UTF8",
+                # A server that vanished without a word is given up within a minute.
+                "keepalives_idle": 30,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 45_000,
+            },
+        )
+        sa.event.listen(engine, "connect", _prepare)
+        return engine
+
+    def reading(self, engine: sa.Engine) -> sa.Engine:
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def writing(self, database: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def only_worker(self, url: sa.URL) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def server(self, connection: sa.Connection) -> str:
+        number = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one())
+        version = connection.exec_driver_sql("SHOW server_version").scalar_one()
+        if number // 10000 < _OLDEST:
+            raise Misconfigured(
+                f"PostgreSQL {version} is too old; {_OLDEST} is needed.", "Upgrade the server."
+            )
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise Misconfigured(
+                f"The database has the encoding {encoding}; ids of users may be any text.",
+                "Create it with: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0.",
+            )
+        return f"PostgreSQL {version}"
+
+    def now_us(self, connection: sa.Connection) -> int:
+        # clock_timestamp, not now(): a transaction may have waited for a lock since it began.
+        return int(
+            connection.exec_driver_sql(
+                "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+            ).scalar_one()
+        )
+
+    def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
+        for period in sorted(periods):
+            connection.exec_driver_sql(
+                "SELECT pg_advisory_xact_lock_shared(%s, %s)", (_PERIOD_LOCKS, period)
+            )
+
+    def own_period(self, connection: sa.Connection, period: int) -> None:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", (_PERIOD_LOCKS, period))
+
+    def contents(
+        self, connection: sa.Connection, identities: Sequence[bytes]
+    ) -> dict[bytes, bytes]:
+        with _digest_cursor(connection) as cursor:
+            # With some 20,000 keys the planner would rather read a table of a few million from
+            # end to end, which halves the rate.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(LOOK_UP, (_UuidArray(b"".join(identities)),))
+            found = dict(cursor.fetchall())
+            cursor.execute("SET LOCAL enable_seqscan = on")
+        return found
+
+    def insert_records(
+        self, connection: sa.Connection, records: Sequence[NewRecord]
+    ) -> dict[bytes, bytes]:
+        with _digest_cursor(connection) as cursor:
+            cursor.execute("SAVEPOINT straight")
+            try:
+                _copy(cursor, "usage_key (identity, content, period)", _key_lines(records))
+            except psycopg.errors.UniqueViolation:
+                cursor.execute("ROLLBACK TO SAVEPOINT straight")
+                stored = _stage_keys(cursor, records)
+            else:
+                stored = {}
+            cursor.execute("RELEASE SAVEPOINT straight")
+            fresh = [record for record in records if record.event.identity not in stored]
+            columns = ", ".join(("identity", "total_key", *RECORD_COLUMNS))
+            _copy(cursor, f"usage_record ({columns})", map(_record_line, fresh))
+        return stored
+
+    def add_to_totals(
+        self, connection: sa.Connection, totals: Sequence[tuple[bytes, UsageTotal]]
+    ) -> None:
+        columns = list(zip(*(total_row(total) for _, total in totals), strict=True))
+        with _raw(connection).cursor() as cursor:
+            cursor.execute(
+                _ADD_TO_TOTALS,
+                (_UuidArray(b"".join(key for key, _ in totals)), *map(list, columns)),
+            )
+
+    def guard_statements(self) -> Sequence[str]:
+        return [statement for guard in GUARDS for statement in _triggers(guard)]
+
+    def refusal(self, error: Exception, database: str) -> ChargebackError | None:
+        fault = " ".join(str(error).split()).rstrip(".")
+        state = getattr(error, "sqlstate", None) or ""
+        if state in ("40001", "40003", "40P01", "55P03"):
+            return TransactionLost(fault)
+        if state in _ENDED_BY_SERVER:
+            return DatabaseUnreachable(database, fault)
+        if state[:2] in ("28", "3D") or _names_refused_access(fault):
+            return AccessRefused(database, fault)
+        if state[:2] in ("08", "53", "57", "58"):
+            return DatabaseUnreachable(database, fault)
+        if not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return DatabaseUnreachable(database, fault)
+        return None
+
+
+LOOK_UP = "SELECT identity, content FROM usage_key WHERE identity = ANY(%s)"
+
+_TOTAL_TYPES = (
+    *("int", "int"),
+    *("text",) * 5,
+    *("bigint", "int"),
+    *("bigint", "bigint", "int"),
+    "bigint",
+)
+_ADD_TO_TOTALS = upsert_totals(
+    f"SELECT * FROM unnest(%s::uuid[], {', '.join(f'%s::{kind}[]' for kind in _TOTAL_TYPES)})",
+    modulo="%%",
+)
+assert len(_TOTAL_TYPES) == len(TOTAL_COLUMNS)
+
+
+def _names_refused_access(fault: str) -> bool:
+    # A refusal while connecting has no code yet, only words.
+    return "authentication failed" in fault or ("database" in fault and "does not exist" in fault)
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    connection.adapters.register_dumper(_UuidArray, _UuidArrayDumper)
+
+
+def _raw(connection: sa.Connection) -> "psycopg.Connection[Any]":
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    return raw
+
+
+def _digest_cursor(connection: sa.Connection) -> "psycopg.Cursor[Any]":
+    cursor = _raw(connection).cursor(binary=True)
+    cursor.adapters.register_loader("uuid", _DigestLoader)
+    return cursor
+
+
+def _copy(cursor: "psycopg.Cursor[Any]", target: str, lines: Iterable[str]) -> None:
+    with cursor.copy(f"COPY {target} FROM STDIN") as copy:
+        copy.write("".join(lines).encode())
+
+
+def _key_lines(records: Sequence[NewRecord]) -> Iterator[str]:
+    for record in records:
+        event = record.event
+        yield f"{event.identity.hex()}\t{event.content.hex()}\t{record.period}\n"
+
+
+def _record_line(record: NewRecord) -> str:
+    event = record.event
+    fields = (event.identity.hex(), record.total_key.hex(), *record_row(record))
+    return "\t".join([_escaped(field) for field in fields]) + "\n"
+
+
+def _escaped(field: int | str | None) -> str:
+    """One field of COPY's text format."""
+    if field is None:
+        return "\\N"
+    if isinstance(field, int):
+        return str(field)
+    if field.isprintable() and "\\" not in field:
+        return field
+    return (
+        field.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    )
+
+
+def _stage_keys(cursor: "psycopg.Cursor[Any]", records: Sequence[NewRecord]) -> dict[bytes, bytes]:
+    """Insert the keys that nobody has stored; return those stored meanwhile, with their content."""
+    cursor.execute(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS staged_key"
+        " (identity uuid, content uuid, period int) ON COMMIT DELETE ROWS"
+    )
+    _copy(cursor, "staged_key", _key_lines(records))
+    cursor.execute(
+        "INSERT INTO usage_key (identity, content, period)"
+        " SELECT identity, content, period FROM staged_key ORDER BY identity"
+        " ON CONFLICT (identity) DO NOTHING RETURNING identity"
+    )
+    inserted = {row[0] for row in cursor.fetchall()}
+    cursor.execute("DELETE FROM staged_key")
+    taken = [r.event.identity for r in records if r.event.identity not in inserted]
+    # A later statement of a READ COMMITTED transaction sees what the others have committed.
+    cursor.execute(LOOK_UP, (_UuidArray(b"".join(taken)),))
+    stored = dict(cursor.fetchall())
+    assert len(stored) == len(taken), "a key was refused and is not stored"
+    return stored
+
+
+def _triggers(guard: Guard) -> Iterator[str]:
+    refuse = f"RAISE EXCEPTION '{guard.message}' USING ERRCODE = 'integrity_constraint_violation'"
+    for event in guard.events:
+        name = f"{guard.name}_on_{event.split()[0].lower()}"
+        yield f"DROP TRIGGER IF EXISTS {name} ON {guard.table}"
+        if guard.per_statement:
+            rows = "NEW" if event == "INSERT" else "OLD"
+            # OLD and NEW are names of PL/pgSQL itself: the transition table has another.
+            of_row = guard.condition.replace(f"{rows}.", "touched.")
+            condition = f"EXISTS (SELECT FROM touched WHERE {of_row})"
+            timing = f"AFTER {event}"
+            scope = f"REFERENCING {rows} TABLE AS touched FOR EACH STATEMENT"
+            finish = "RETURN NULL"
+        else:
+            condition = guard.condition
+            timing, scope = f"BEFORE {event}", "FOR EACH ROW"
+            finish = f"RETURN {'OLD' if event == 'DELETE' else 'NEW'}"
+        yield _function(name, f"IF {condition} THEN {refuse}; END IF; {finish};")
+        yield f"CREATE TRIGGER {name} {timing} ON {guard.table} {scope} EXECUTE FUNCTION {name}()"
+    if "DELETE" in guard.events:
+        # TRUNCATE asks no trigger of rows.
+        name = f"{guard.name}_on_truncate"
+        yield f"DROP TRIGGER IF EXISTS {name} ON {guard.table}"
+        yield _function(name, f"{refuse};")
+        yield f"CREATE TRIGGER {name} BEFORE TRUNCATE ON {guard.table} EXECUTE FUNCTION {name}()"
+
+
+def _function(name: str, body: str) -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $guard$"
+        f" BEGIN {body} END $guard$"
+    )

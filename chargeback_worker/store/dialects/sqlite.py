@@ -1,0 +1,271 @@
+"""SQLite: one writer at a time, in this process by a lock and between processes by the file.
+
+WAL mode is used only from the versions on that do not have the WAL-reset fault, which can lose
+committed writes where two connections write (fixed in 3.51.3, 3.50.7 and 3.44.6).
+"""
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from chargeback_worker.errors import ChargebackError, Conflict, Misconfigured, Unavailable
+from chargeback_worker.store.dialects import NewRecord
+from chargeback_worker.store.dialects.guards import GUARDS, Guard
+from chargeback_worker.store.dialects.rows import (
+    RECORD_COLUMNS,
+    TOTAL_COLUMNS,
+    record_row,
+    total_row,
+    upsert_totals,
+)
+from chargeback_worker.usage.total import UsageTotal
+
+BUSY_TIMEOUT_S = 30
+_VARIABLES_MAX = 30_000
+_OLDEST = (3, 39, 0)
+_WRITES = "chargeback_writes"
+
+
+class DatabaseBusy(Unavailable):
+    """Another process has held the file for longer than we wait."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"The database {database} was locked by another process for {BUSY_TIMEOUT_S} s.",
+            "Try again, or find the process that holds it open.",
+        )
+
+
+class DatabaseUnusable(Unavailable):
+    """The file cannot be opened, read or written."""
+
+    def __init__(self, database: str, fault: str) -> None:
+        super().__init__(
+            f"The database {database} cannot be used: {fault}.",
+            "Check that the folder exists, that it may be written to, and that the disk has room.",
+        )
+
+
+class NotADatabase(Misconfigured):
+    """The file is something else."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"The file {database} is not a SQLite database.",
+            "Point database.url at another file.",
+        )
+
+
+class AnotherWorker(Conflict):
+    """A worker runs on this file already."""
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"Another worker runs on {database}; SQLite bears one at a time.",
+            "Stop that one first, or use PostgreSQL for several.",
+        )
+
+
+class SQLite:
+    """See `Dialect` for what each method promises."""
+
+    name = "sqlite"
+    driver_error: type[Exception] = sqlite3.Error
+
+    def __init__(self) -> None:
+        self._writing = threading.Lock()
+
+    def create_engine(self, url: sa.URL) -> sa.Engine:
+        engine = sa.create_engine(
+            url, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True
+        ).execution_options(**{_WRITES: True})
+        sa.event.listen(engine, "connect", _prepare)
+        sa.event.listen(engine, "begin", _begin)
+        return engine
+
+    def reading(self, engine: sa.Engine) -> sa.Engine:
+        return engine.execution_options(**{_WRITES: False})
+
+    @contextmanager
+    def writing(self, database: str) -> Iterator[None]:
+        if not self._writing.acquire(timeout=BUSY_TIMEOUT_S):
+            raise DatabaseBusy(database)
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def only_worker(self, url: sa.URL) -> Iterator[None]:
+        path = f"{url.database}.lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise DatabaseUnusable(path, error.strerror or str(error)) from None
+        try:
+            # The system lets go of it when the process ends, however it ends.
+            if not _lock(handle):
+                raise AnotherWorker(str(url.database))
+            yield
+        finally:
+            os.close(handle)
+
+    def server(self, connection: sa.Connection) -> str:
+        if sqlite3.sqlite_version_info < _OLDEST:
+            wanted = ".".join(map(str, _OLDEST))
+            raise Misconfigured(
+                f"SQLite {sqlite3.sqlite_version} is too old; {wanted} is needed.",
+                "Use a newer Python, or PostgreSQL.",
+            )
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+        return f"SQLite {sqlite3.sqlite_version} (journal {mode})"
+
+    def now_us(self, connection: sa.Connection) -> int:
+        # The file lives on this machine: its clock is the database's.
+        return time.time_ns() // 1000
+
+    def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
+        """Nothing to do: the whole file is ours until the end of the transaction."""
+
+    def own_period(self, connection: sa.Connection, period: int) -> None:
+        """Nothing to do, likewise."""
+
+    def contents(
+        self, connection: sa.Connection, identities: Sequence[bytes]
+    ) -> dict[bytes, bytes]:
+        cursor = _raw(connection).cursor()
+        found: dict[bytes, bytes] = {}
+        for chunk in _chunks(identities, _VARIABLES_MAX):
+            marks = ",".join("?" * len(chunk))
+            cursor.execute(
+                f"SELECT identity, content FROM usage_key WHERE identity IN ({marks})", chunk
+            )
+            found.update(cursor.fetchall())
+        return found
+
+    def insert_records(
+        self, connection: sa.Connection, records: Sequence[NewRecord]
+    ) -> dict[bytes, bytes]:
+        raw = _raw(connection)
+        raw.executemany(
+            "INSERT INTO usage_key (identity, content, period) VALUES (?, ?, ?)",
+            [(record.event.identity, record.event.content, record.period) for record in records],
+        )
+        columns = ("identity", "total_key", *RECORD_COLUMNS)
+        raw.executemany(
+            _insert("usage_record", columns),
+            [(record.event.identity, record.total_key, *record_row(record)) for record in records],
+        )
+        return {}
+
+    def add_to_totals(
+        self, connection: sa.Connection, totals: Sequence[tuple[bytes, UsageTotal]]
+    ) -> None:
+        marks = ", ".join("?" * (1 + len(TOTAL_COLUMNS)))
+        _raw(connection).executemany(
+            upsert_totals(f"VALUES ({marks})"), [(key, *total_row(total)) for key, total in totals]
+        )
+
+    def guard_statements(self) -> Sequence[str]:
+        return [statement for guard in GUARDS for statement in _triggers(guard)]
+
+    def refusal(self, error: Exception, database: str) -> ChargebackError | None:
+        code = getattr(error, "sqlite_errorcode", None)
+        primary = code & 0xFF if code is not None else None
+        if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return DatabaseBusy(database)
+        if primary == sqlite3.SQLITE_NOTADB:
+            return NotADatabase(database)
+        if primary in _UNUSABLE:
+            return DatabaseUnusable(database, str(error))
+        return None
+
+
+_UNUSABLE = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+)
+
+
+def _begin(connection: sa.Connection) -> None:
+    # BEGIN IMMEDIATE takes the file's write lock first: a transaction that reads and then writes
+    # can otherwise find that another one has written in between, and fail.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    # The driver must not begin transactions by itself: `_begin` does.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_mode = {journal_mode(sqlite3.sqlite_version_info)}")
+
+
+def journal_mode(version: tuple[int, ...]) -> str:
+    """WAL where this version of SQLite has no WAL-reset fault, else TRUNCATE."""
+    sound = (
+        version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    )
+    return "WAL" if sound else "TRUNCATE"
+
+
+def _lock(handle: int) -> bool:
+    """Whether the open file could be locked for this process."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _raw(connection: sa.Connection) -> sqlite3.Connection:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
+def _chunks(values: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+def _triggers(guard: Guard) -> Iterator[str]:
+    condition = guard.condition.replace("IS DISTINCT FROM", "IS NOT")
+    for event in guard.events:
+        yield from _trigger(guard, event, condition)
+    for key in guard.unique:
+        same = " AND ".join(f"{name} = NEW.{name}" for name in key)
+        name = f"replace_by_{key[0]}"
+        taken = f"EXISTS (SELECT 1 FROM {guard.table} WHERE {same})"
+        yield from _trigger(guard, "INSERT", taken, name)
+
+
+def _trigger(guard: Guard, event: str, condition: str, name: str = "") -> Iterator[str]:
+    name = f"{guard.name}_on_{name or event.split()[0].lower()}"
+    yield f"DROP TRIGGER IF EXISTS {name}"
+    yield (
+        f"CREATE TRIGGER {name} BEFORE {event} ON {guard.table} WHEN {condition}"
+        f" BEGIN SELECT RAISE(ABORT, '{guard.message}'); END"
+    )

@@ -1,0 +1,66 @@
+"""What is fixed for ever in a database at its first start: the grain of its totals."""
+
+import msgspec
+import sqlalchemy as sa
+
+from chargeback_worker.errors import Misconfigured
+from chargeback_worker.period import Period
+from chargeback_worker.store import Transaction
+from chargeback_worker.store.tables import installation
+from chargeback_worker.usage.event import Grain
+
+
+class GrainChanged(Misconfigured):
+    """A setting that the stored totals were made by has another value now."""
+
+    def __init__(self, setting: str, stored: object, given: object) -> None:
+        super().__init__(
+            f"{setting} is {given!r}, but this database was started with {stored!r};"
+            " its totals cannot be regrouped.",
+            f"Set {setting} back to {stored!r}, or start a new database and ingest into it again.",
+        )
+
+
+_SETTINGS = {"timezone": "billing.timezone", "labels": "grain.labels", "source": "ingest.source"}
+
+
+def settle_grain(transaction: Transaction, grain: Grain, first_period: Period) -> None:
+    """Store the grain at the first start; afterwards compare it. Raises GrainChanged.
+
+    `first_period`, the month from which periods become due by themselves, is kept likewise.
+    """
+    stored = read(transaction)
+    given = {name: msgspec.json.encode(getattr(grain, name)).decode() for name in _SETTINGS}
+    for name, value in given.items():
+        if name not in stored:
+            _write(transaction, name, value)
+        elif stored[name] != value:
+            raise GrainChanged(
+                _SETTINGS[name], msgspec.json.decode(stored[name]), msgspec.json.decode(value)
+            )
+    if "first_period" not in stored:
+        _write(transaction, "first_period", str(first_period))
+
+
+def read(transaction: Transaction) -> dict[str, str]:
+    """All that is fixed, by name, as text."""
+    rows = transaction.execute(sa.select(installation.c.name, installation.c.value))
+    return {row.name: row.value for row in rows}
+
+
+def read_grain(transaction: Transaction) -> Grain | None:
+    """The grain that the totals are kept by; None before the first start."""
+    stored = read(transaction)
+    if "timezone" not in stored:
+        return None
+    values = {name: msgspec.json.decode(stored[name]) for name in _SETTINGS}
+    return Grain(values["timezone"], tuple(values["labels"]), values["source"])
+
+
+def first_period(transaction: Transaction) -> Period:
+    """The month from which periods become due by themselves."""
+    return Period.parse(read(transaction)["first_period"])
+
+
+def _write(transaction: Transaction, name: str, value: str) -> None:
+    transaction.execute(sa.insert(installation).values(name=name, value=value))

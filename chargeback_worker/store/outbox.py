@@ -1,0 +1,203 @@
+"""Messages for the invoices topic: written with what they tell of, sent and marked later."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from chargeback_worker.invoicing.message import MessageType, OutboxMessage
+from chargeback_worker.period import Period
+from chargeback_worker.store import Transaction
+from chargeback_worker.store.rows import KEYS_AT_ONCE, ROWS_AT_ONCE, chunks, insert_many
+from chargeback_worker.store.tables import outbox as table
+from chargeback_worker.store.tables import outbox_sequence as sequence
+
+ROUND_BYTES_MAX = 64 * 1024 * 1024
+_FETCHED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that may be sent now."""
+
+    message_id: int
+    message: OutboxMessage
+    invoice_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Where the broker has stored a message."""
+
+    message_id: int
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What has not been published; `parked` counts receivers whose messages wait for a person."""
+
+    messages: int
+    parked: int
+    oldest_us: int | None
+
+
+def next_seqs(transaction: Transaction, keys: Collection[str]) -> dict[str, int]:
+    """The next `seq` of each key, given out; what comes of it is ours until the end."""
+    ordered = sorted(set(keys))
+    for chunk in chunks(ordered, ROWS_AT_ONCE):
+        transaction.execute(
+            sa.text(
+                "INSERT INTO outbox_sequence (key, last) VALUES (:key, 1)"
+                " ON CONFLICT (key) DO UPDATE SET last = outbox_sequence.last + 1"
+            ),
+            [{"key": key} for key in chunk],
+        )
+    seqs: dict[str, int] = {}
+    for chunk in chunks(ordered, KEYS_AT_ONCE):
+        rows = transaction.execute(sa.select(sequence).where(sequence.c.key.in_(chunk)))
+        seqs.update((row.key, row.last) for row in rows)
+    return seqs
+
+
+def insert(
+    transaction: Transaction,
+    period: Period,
+    revision: int,
+    messages: Iterable[tuple[OutboxMessage, str | None]],
+    now_us: int,
+) -> None:
+    """Messages in the order given, each with the invoice it tells of."""
+    insert_many(
+        transaction,
+        table,
+        (
+            {
+                "ce_id": message.ce_id,
+                "key": message.key,
+                "seq": message.seq,
+                "type": message.type.value,
+                "headers": msgspec.json.encode(message.headers).decode(),
+                "payload": message.payload,
+                "period": period.number,
+                "revision": revision,
+                "invoice_id": invoice_id,
+                "created_us": now_us,
+            }
+            for message, invoice_id in messages
+        ),
+    )
+
+
+def heads(transaction: Transaction, limit: int) -> list[Waiting]:
+    """The first unpublished message of each key, of up to `limit` keys and 64 MiB.
+
+    A key whose first one is parked has none. What closes a period waits until every invoice that
+    the close issued has arrived.
+    """
+    earlier, issued = table.alias("earlier"), table.alias("issued")
+    behind = sa.exists().where(
+        earlier.c.key == table.c.key,
+        earlier.c.seq < table.c.seq,
+        earlier.c.published_us.is_(None),
+    )
+    not_all_arrived = sa.exists().where(
+        issued.c.published_us.is_(None),
+        issued.c.period == table.c.period,
+        issued.c.revision == table.c.revision,
+        issued.c.type == MessageType.INVOICE_ISSUED.value,
+        issued.c.message_id < table.c.message_id,
+    )
+    statement = (
+        sa.select(table)
+        .where(
+            table.c.published_us.is_(None),
+            table.c.parked.is_(None),
+            ~behind,
+            (table.c.type != MessageType.PERIOD_CLOSED.value) | ~not_all_arrived,
+        )
+        .order_by(table.c.key)
+        .limit(limit)
+        .execution_options(yield_per=_FETCHED_AT_ONCE)
+    )
+    found: list[Waiting] = []
+    size = 0
+    with transaction.connection.execute(statement) as rows:
+        for row in rows:
+            size += len(row.payload)
+            if found and size > ROUND_BYTES_MAX:
+                break
+            found.append(_waiting(row))
+    return found
+
+
+def mark_published(transaction: Transaction, arrived: Sequence[Arrived], now_us: int) -> None:
+    """Note where messages have arrived, in one statement."""
+    if not arrived:
+        return
+    places = (
+        sa.values(
+            sa.column("message_id", sa.BigInteger),
+            sa.column("topic_partition", sa.Integer),
+            sa.column("topic_offset", sa.BigInteger),
+            name="arrived",
+        )
+        .data([(message.message_id, message.partition, message.offset) for message in arrived])
+        .cte("arrived")
+    )
+    transaction.execute(
+        sa.update(table)
+        .where(table.c.message_id == places.c.message_id, table.c.published_us.is_(None))
+        .values(
+            published_us=now_us,
+            topic_partition=places.c.topic_partition,
+            topic_offset=places.c.topic_offset,
+        )
+    )
+
+
+def park(transaction: Transaction, refused: Mapping[int, str]) -> None:
+    """Hold back messages that the broker refuses for ever, and so all that follow on their key."""
+    for message_id, reason in refused.items():
+        transaction.execute(
+            sa.update(table).where(table.c.message_id == message_id).values(parked=reason)
+        )
+
+
+def backlog(transaction: Transaction) -> Backlog:
+    row = transaction.execute(
+        sa.select(
+            sa.func.count().label("messages"),
+            sa.func.count(table.c.parked).label("parked"),
+            sa.func.min(table.c.created_us).label("oldest_us"),
+        ).where(table.c.published_us.is_(None))
+    ).one()
+    return Backlog(row.messages, row.parked, row.oldest_us)
+
+
+def unpublished(transaction: Transaction) -> dict[tuple[Period, int], tuple[int, int]]:
+    """By period and revision: how many messages wait, and how many of them are parked."""
+    rows = transaction.execute(
+        sa.select(
+            table.c.period,
+            table.c.revision,
+            sa.func.count().label("messages"),
+            sa.func.count(table.c.parked).label("parked"),
+        )
+        .where(table.c.published_us.is_(None))
+        .group_by(table.c.period, table.c.revision)
+    )
+    return {
+        (Period.from_number(row.period), row.revision): (row.messages, row.parked) for row in rows
+    }
+
+
+def _waiting(row: sa.Row[Any]) -> Waiting:
+    headers = msgspec.json.decode(row.headers, type=tuple[tuple[str, str], ...])
+    message = OutboxMessage(
+        row.ce_id, row.key, row.seq, MessageType(row.type), headers, bytes(row.payload)
+    )
+    return Waiting(row.message_id, message, row.invoice_id)

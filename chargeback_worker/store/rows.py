@@ -1,0 +1,53 @@
+"""Many rows at once, and amounts as the two columns they are stored in."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from chargeback_worker.money import EXA, NANO, exa_whole_and_nano, whole_and_nano
+from chargeback_worker.store import Transaction
+
+ROWS_AT_ONCE = 5_000
+KEYS_AT_ONCE = 5_000
+
+T = TypeVar("T")
+
+
+def insert_many(transaction: Transaction, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
+    """Insert rows in chunks: neither the statement nor the memory it takes grows with them."""
+    for chunk in chunks(rows, ROWS_AT_ONCE):
+        transaction.execute(sa.insert(table), chunk)
+
+
+def chunks(values: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def amount_columns(name: str, amount: int | None) -> dict[str, int | None]:
+    """An amount as its two columns; both NULL for none."""
+    whole, nano = (None, None) if amount is None else whole_and_nano(amount)
+    return {f"{name}_whole": whole, f"{name}_nano": nano}
+
+
+def wide_columns(name: str, amount: int | None) -> dict[str, int | None]:
+    """An amount as its three columns; all NULL for none."""
+    parts = (None, None, None) if amount is None else exa_whole_and_nano(amount)
+    return dict(zip((f"{name}_exa", f"{name}_whole", f"{name}_nano"), parts, strict=True))
+
+
+def read_wide(row: sa.Row[Any], name: str) -> int:
+    """An amount out of its three columns."""
+    return int(getattr(row, f"{name}_exa")) * EXA * NANO + read_amount(row, name)
+
+
+def read_amount(row: sa.Row[Any], name: str) -> int:
+    """An amount out of its two columns."""
+    return int(getattr(row, f"{name}_whole")) * NANO + int(getattr(row, f"{name}_nano"))
+
+
+def read_optional_wide(row: sa.Row[Any], name: str) -> int | None:
+    return None if getattr(row, f"{name}_whole") is None else read_wide(row, name)

@@ -1,0 +1,39 @@
+"""What each close decided by, kept for ever: late usage of a month is settled by its own."""
+
+import hashlib
+
+import msgspec
+import sqlalchemy as sa
+
+from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.period import Period
+from chargeback_worker.store import Transaction
+from chargeback_worker.store.tables import snapshot as table
+
+
+def insert(transaction: Transaction, period: Period, revision: int, snapshot: Snapshot) -> None:
+    content = msgspec.json.encode(snapshot.to_document(), order="sorted")
+    transaction.execute(
+        sa.insert(table).values(
+            period=period.number,
+            revision=revision,
+            content=content.decode(),
+            digest=digest(content),
+        )
+    )
+
+
+def latest(transaction: Transaction, period: Period) -> Snapshot | None:
+    """The snapshot of a period's last close; None if it never was closed."""
+    content = transaction.execute(
+        sa.select(table.c.content)
+        .where(table.c.period == period.number)
+        .order_by(table.c.revision.desc())
+        .limit(1)
+    ).scalar()
+    return None if content is None else Snapshot.from_document(msgspec.json.decode(content))
+
+
+def digest(content: bytes) -> bytes:
+    """What is stored beside a snapshot, to tell later that it is still the same."""
+    return hashlib.blake2b(content, digest_size=16, person=b"snapshot").digest()

@@ -1,0 +1,65 @@
+"""The migrations make the tables that `tables.py` describes, the same on both stores."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from chargeback_worker.store import Store, schema
+from chargeback_worker.store.tables import metadata
+
+
+@pytest.fixture
+def store(database_url: str) -> Any:
+    store = Store(database_url)
+    yield store
+    store.close()
+
+
+def _shape(engine: sa.Engine) -> dict[str, Any]:
+    inspector = sa.inspect(engine)
+    shape: dict[str, Any] = {}
+    for table in inspector.get_table_names():
+        if table == "alembic_version":
+            continue
+        shape[table] = {
+            "columns": [
+                {**column, "type": str(column["type"]), "comment": None}
+                for column in inspector.get_columns(table)
+            ],
+            "key": inspector.get_pk_constraint(table)["constrained_columns"],
+            "unique": sorted(
+                tuple(unique["column_names"]) for unique in inspector.get_unique_constraints(table)
+            ),
+            "checks": sorted(
+                str(check["name"]) for check in inspector.get_check_constraints(table)
+            ),
+            "indexes": sorted(
+                (str(index["name"]), tuple(index["column_names"]), bool(index["unique"]))
+                for index in inspector.get_indexes(table)
+            ),
+            "options": {
+                name: value
+                for name, value in inspector.get_table_options(table).items()
+                if name.startswith("sqlite_")
+            },
+        }
+    return shape
+
+
+def test_a_migrated_database_has_the_tables_of_the_metadata(
+    store: Store, database_url: str, tmp_path: Any, request: pytest.FixtureRequest
+) -> None:
+    schema.upgrade(store)
+    migrated = _shape(store.engine)
+    with store.begin() as transaction:
+        if store.dialect.name == "postgresql":
+            transaction.connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            transaction.connection.exec_driver_sql("CREATE SCHEMA public")
+            other = store
+        else:
+            other = Store(f"sqlite:///{tmp_path / 'described.db'}")
+    with other.begin() as transaction:
+        metadata.create_all(transaction.connection)
+    assert _shape(other.engine) == migrated
+    other.close()
