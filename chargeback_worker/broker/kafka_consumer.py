@@ -66,8 +66,8 @@ class KafkaReader:
         return self._positions.get(partition)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        theirs = _theirs(partition)
-        self._client.seek(theirs, offset)
+        with self._assigned():
+            self._client.seek(_theirs(partition), offset)
         self._positions[partition] = offset
         self._placed(partition)
 
@@ -121,7 +121,8 @@ class KafkaReader:
         for theirs in self._client.assignment():
             try:
                 # Without time to wait, this only looks at what the client knows.
-                offset = self._client.position(theirs, timeout_ms=0)
+                with self._assigned():
+                    offset = self._client.position(theirs, timeout_ms=0)
             except kafka.errors.KafkaError as error:
                 raise while_reading(error, self._servers, self._client) from error
             if offset is not None:
@@ -130,7 +131,17 @@ class KafkaReader:
     def _placed(self, partition: TopicPartition) -> None:
         if partition in self._unplaced:
             self._unplaced.discard(partition)
-            self._client.resume(_theirs(partition))
+            with self._assigned():
+                self._client.resume(_theirs(partition))
+
+    @contextlib.contextmanager
+    def _assigned(self) -> Iterator[None]:
+        """The client changes its assignment on a thread of its own, before the poller is told."""
+        try:
+            yield
+        except (AssertionError, KeyError, ValueError, kafka.errors.IllegalStateError) as error:
+            self._broken = f"a partition is not assigned any more: {error}"
+            raise ConsumerBroken(self._broken) from error
 
     def _list_offsets(
         self, ask: Callable[..., dict[Any, int]], partitions: Collection[TopicPartition]
@@ -181,17 +192,20 @@ class KafkaConsumer(KafkaReader):
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         self._paused.update(partitions)
-        self._client.pause(*map(_theirs, partitions))
+        with self._assigned():
+            self._client.pause(*map(_theirs, partitions))
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         self._paused.difference_update(partitions)
         ready = [partition for partition in partitions if partition not in self._unplaced]
-        self._client.resume(*map(_theirs, ready))
+        with self._assigned():
+            self._client.resume(*map(_theirs, ready))
 
     def high_watermarks(self) -> dict[TopicPartition, int]:
         found = {}
         for theirs in self._client.assignment():
-            end = self._client.highwater(theirs)
+            with self._assigned():
+                end = self._client.highwater(theirs)
             if end is not None:
                 found[TopicPartition(*theirs)] = end
         return found

@@ -1,0 +1,59 @@
+# Two commands on a fresh machine: `make demo` and `make test`. All else is listed by `make help`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
+DEMO_FOLDER ?= chargeback-demo
+
+.PHONY: help demo run test lint test-faults bench lock clean check-python
+
+help: ## list what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/demo.installed ## the main job, embedded: usage, a closed month, invoices on a topic
+	@$(BIN)/chargeback demo --folder $(DEMO_FOLDER)
+
+test: $(VENV)/dev.installed ## every test; what it found of Kafka and PostgreSQL is in the header
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.installed ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+run: $(VENV)/demo.installed ## the worker, by config/chargeback.toml and CHARGEBACK_… variables
+	$(BIN)/chargeback --config config/chargeback.toml run
+
+test-faults: $(VENV)/dev.installed ## real processes killed at random on Kafka and PostgreSQL; long
+	$(BIN)/python -m tests.faults
+
+lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock
+	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock
+	$(BIN)/uv pip compile $(LOCK) --extra demo pyproject.toml requirements/build.in -o requirements/demo.lock
+	$(BIN)/uv pip compile $(LOCK) --extra all pyproject.toml requirements/build.in requirements/dev.in -o requirements/dev.lock
+
+# `--no-header` and no index: a lock holds names, versions and hashes, and no address.
+LOCK := --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header
+
+clean: ## remove what was built, the demo's files too
+	rm -rf $(VENV) build $(DEMO_FOLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 or newer is needed; '$(PYTHON)' is not. Try: make PYTHON=python3.12 …" >&2; exit 3; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+		|| { echo "Python's venv and pip are missing. On Debian: apt-get install python3-venv" >&2; exit 3; }
+
+$(VENV)/uv.installed: requirements/uv.lock | check-python
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# The project itself is installed in place, with a build backend that the lock holds too.
+$(VENV)/%.installed: requirements/%.lock pyproject.toml $(VENV)/uv.installed
+	@echo "Installing the locked dependencies into $(VENV) …"
+	@$(UV) --require-hashes -r $<
+	@$(UV) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,223 @@
+"""Joins settings, store, broker and steps; the doors (`cli`, `worker`) get everything from here."""
+
+import getpass
+import os
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from chargeback_worker import __version__
+from chargeback_worker.broker import Broker, TopicPartition
+from chargeback_worker.broker.errors import MissingTopic
+from chargeback_worker.broker.kafka import KafkaBroker, Patience
+from chargeback_worker.metrics import Metrics
+from chargeback_worker.period import Period, billing_day, to_us
+from chargeback_worker.pipeline import ingest as ingest_step
+from chargeback_worker.settings import Settings
+from chargeback_worker.store import Store, cursors, installation, quarantine, schema
+from chargeback_worker.store.audit import Act
+from chargeback_worker.usage.event import Grain, RawEvent, Reader
+
+_BATCH_BYTES = 64 * 1024**2
+"""Lines of a file that wait for their transaction; few long ones take as much as many short."""
+
+
+def now() -> datetime:
+    """The clock of the doors; below them `now` is an argument."""
+    return datetime.now(UTC)
+
+
+def now_us() -> int:
+    return to_us(now())
+
+
+@dataclass
+class App:
+    """One process's view of the world. Connects to the broker only when it is asked for."""
+
+    settings: Settings
+    store: Store
+    grain: Grain
+    instance: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.settings.billing.zone
+
+    @cached_property
+    def reader(self) -> Reader:
+        limits = self.settings.ingest
+        return Reader(self.grain, max_future=limits.max_future, max_age=limits.max_age)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return Metrics(__version__)
+
+    @cached_property
+    def broker(self) -> Broker:
+        return open_broker(self.settings)
+
+    def act(self, reason: str | None = None) -> Act:
+        """An act of the person at the keyboard, now."""
+        return Act(_person(), now_us(), reason)
+
+    def today(self) -> Period:
+        """The period that it is now."""
+        return Period.of(billing_day(now(), self.zone))
+
+    def require_topics(self, *topics: str) -> None:
+        """Raises MissingTopic for the first one that is not there."""
+        for topic in topics:
+            if self.broker.describe(topic) is None:
+                raise MissingTopic(topic, ",".join(self.settings.kafka.bootstrap_servers))
+
+    def usage_ends(self) -> dict[tuple[str, int], int]:
+        """The end of each partition of the usage topic, now."""
+        topic = self.settings.kafka.usage_topic
+        return {(topic, partition): end for partition, (_, end) in self.usage_bounds().items()}
+
+    def usage_bounds(self) -> dict[int, tuple[int, int]]:
+        """The first offset and the end of each partition of the usage topic, now."""
+        topic = self.settings.kafka.usage_topic
+        described = self.broker.describe(topic)
+        if described is None:
+            raise MissingTopic(topic, ",".join(self.settings.kafka.bootstrap_servers))
+        reader = self.broker.reader()
+        try:
+            places = [TopicPartition(topic, number) for number in range(described.partitions)]
+            first, ends = reader.beginning_offsets(places), reader.end_offsets(places)
+        finally:
+            reader.close()
+        return {place.partition: (first[place], ends[place]) for place in places}
+
+    def ingest_file(
+        self, digest: str, lines: Iterable[bytes]
+    ) -> Iterator[ingest_step.IngestResult]:
+        """Ingest the lines of a file from where it was left, a result per transaction.
+
+        `digest` names the content: the same file under another name goes on where it was. Empty
+        lines are positions without an event.
+        """
+        batch = self.settings.ingest.batch_events
+        cursor = self._cursor(cursors.Door.FILE, digest)
+        raws: list[RawEvent] = []
+        at = cursor.next_position
+        position = -1
+        held = 0
+        for position, line in enumerate(lines):
+            if position < cursor.next_position:
+                continue
+            if line.strip():
+                raws.append(RawEvent(line.rstrip(b"\r\n"), position=position))
+            held += len(line)
+            if position + 1 - at >= batch or held >= _BATCH_BYTES:
+                yield self._ingest(cursor.cursor_id, raws, at, position + 1)
+                raws, at, held = [], position + 1, 0
+        if position + 1 > at:
+            yield self._ingest(cursor.cursor_id, raws, at, position + 1)
+
+    def replay(self, ids: Sequence[int]) -> list[tuple[int, ingest_step.Outcome]]:
+        """Try quarantined events again, each in a transaction of its own; all held ones if none.
+
+        Raises QuarantineUnknown, AlreadyResolved or NotReplayable before anything is done.
+        """
+        with self.store.read() as transaction:
+            wanted = list(ids) or quarantine.held_ids(transaction)
+            for number in wanted if ids else ():
+                found = quarantine.get(transaction, number)
+                if found.state is not quarantine.Held.HELD:
+                    raise quarantine.AlreadyResolved(number, found.state)
+                if not found.replayable:
+                    raise quarantine.NotReplayable(number)
+        cursor = self._cursor(cursors.Door.REPLAY, "quarantine")
+        return [(number, self._replay(cursor.cursor_id, number)) for number in wanted]
+
+    def _replay(self, cursor_id: int, number: int) -> ingest_step.Outcome:
+        with self.store.read() as transaction:
+            raw = quarantine.get(transaction, number).raw
+        assert raw is not None
+        raw = raw._replace(position=number)
+        events = ingest_step.read_events(self.reader, [raw], now_us())
+        part = ingest_step.Part(cursor_id, events, replays=True)
+        result = self._write(part, self.act())
+        return result.parts[0].outcomes[0]
+
+    def _ingest(
+        self, cursor_id: int, raws: list[RawEvent], at: int, new: int
+    ) -> ingest_step.IngestResult:
+        events = ingest_step.read_events(self.reader, raws, now_us())
+        return self._write(ingest_step.Part(cursor_id, events, at, new))
+
+    def _write(self, part: ingest_step.Part, act: Act | None = None) -> ingest_step.IngestResult:
+        return ingest_step.ingest(
+            self.store,
+            [part],
+            zone=self.zone,
+            quarantine_bytes_max=self.settings.quarantine.max_bytes,
+            now_us=now_us(),
+            act=act,
+        )
+
+    def _cursor(self, kind: cursors.Door, name: str) -> cursors.Cursor:
+        with self.store.begin() as transaction:
+            return cursors.make(transaction, kind, name, now_us=now_us())
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that has no name.
+        return f"uid:{os.getuid()}"
+
+
+def open_broker(settings: Settings) -> Broker:
+    """The broker of the settings; nothing is connected until it is asked."""
+    kafka = settings.kafka
+    servers = ",".join(kafka.bootstrap_servers)
+    return KafkaBroker(servers, kafka.client_options(), patience(settings))
+
+
+def patience(settings: Settings) -> Patience:
+    """How long the Kafka clients wait, from the settings."""
+    kafka = settings.kafka
+    return Patience(
+        session_s=kafka.session_timeout.total_seconds(),
+        max_poll_interval_s=kafka.max_poll_interval.total_seconds(),
+    )
+
+
+def open_store(settings: Settings) -> Store:
+    """The store, its tables made if it is empty. Raises Misconfigured where it does not fit us."""
+    store = Store(settings.database.url)
+    try:
+        with suppress(schema.SchemaMissing):
+            schema.check(store)
+            return store
+        schema.upgrade(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[App]:
+    """An app on a database that fits the settings; closed at the end."""
+    labels = tuple(settings.grain.labels)
+    grain = Grain(settings.billing.timezone, labels, settings.ingest.source)
+    store = open_store(settings)
+    app = App(settings, store, grain)
+    try:
+        first = settings.billing.first_period or app.today()
+        with store.begin() as transaction:
+            installation.settle_grain(transaction, grain, first)
+        yield app
+    finally:
+        if "broker" in app.__dict__:
+            app.broker.close()
+        store.close()

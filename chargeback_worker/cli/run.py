@@ -1,0 +1,188 @@
+"""`chargeback run`: the worker, with the roles it is asked for."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Set
+from enum import StrEnum
+from typing import Annotated
+
+import structlog
+import typer
+
+from chargeback_worker.app import App, now_us
+from chargeback_worker.cli.output import note
+from chargeback_worker.cli.session import session
+from chargeback_worker.errors import ChargebackError, Unavailable
+from chargeback_worker.period import Period
+from chargeback_worker.pipeline import heartbeat
+from chargeback_worker.pipeline.close import close
+from chargeback_worker.pipeline.closing.settlement import terms_of
+from chargeback_worker.pipeline.due import Due, Waiting, due
+from chargeback_worker.reports.figures import figures
+from chargeback_worker.store import heartbeats
+from chargeback_worker.store.audit import Act
+from chargeback_worker.worker.consumer import UsageConsumer
+from chargeback_worker.worker.health import Health
+from chargeback_worker.worker.lifecycle import Beat, Role, monotonic_s, run_roles
+from chargeback_worker.worker.logs import configure
+from chargeback_worker.worker.monitor import Monitor
+from chargeback_worker.worker.publisher import InvoicePublisher
+from chargeback_worker.worker.scheduler import PeriodCloser
+
+_log = structlog.get_logger(__name__)
+
+HEARTBEAT_S = 10.0
+
+
+class RoleName(StrEnum):
+    """What one process can do."""
+
+    ALL = "all"
+    INGEST = "ingest"
+    SCHEDULER = "scheduler"
+    PUBLISHER = "publisher"
+
+
+WORKER_ROLES = frozenset(RoleName) - {RoleName.ALL}
+
+
+def run(
+    context: typer.Context,
+    role: Annotated[
+        list[RoleName] | None, typer.Option(help="What this process does; may be repeated.")
+    ] = None,
+) -> None:
+    """Run the worker until SIGTERM, which ends it in order."""
+    settings = session(context).settings()
+    configure(settings.log.level, settings.log.format, stream=sys.stderr, environ=os.environ)
+    wanted = set(role or [RoleName.ALL])
+    if RoleName.ALL in wanted:
+        wanted = set(WORKER_ROLES)
+    with session(context).opened() as app, app.store.only_worker():
+        kafka = settings.kafka
+        app.require_topics(kafka.usage_topic, kafka.invoices_topic)
+        ended = run_worker(app, wanted)
+    if isinstance(ended, ChargebackError):
+        raise ended
+    if ended is not None:
+        note(f"Error: {type(ended).__name__}: {ended}")
+        raise typer.Exit(1)
+
+
+def run_worker(app: App, wanted: Set[RoleName]) -> BaseException | None:
+    """Run those roles and the metrics port until a signal; what ended them otherwise."""
+    health = Health(monotonic_s)
+    roles = [_ROLES[name](app) for name in _ROLES if name in wanted]
+    settings, names = app.settings, [role.name for role in roles]
+    app.metrics.watch_store(
+        lambda: figures(app.store, now_us(), settings.billing.close_delay), now_us
+    )
+    monitor = Monitor(
+        app.metrics, lambda: _not_ready(app, health, names), lambda: _stuck(health, roles)
+    )
+    port = monitor.start(settings.metrics.host, settings.metrics.port)
+    _log.info("worker started", action="started", roles=names, metrics_port=port)
+    try:
+        return run_roles([*roles, Role("heartbeat", _heart(app, health))], health)
+    finally:
+        monitor.close()
+
+
+def close_due(app: App) -> Period | None:
+    """Close the next period that is due; None if none is, or if it waits."""
+    settings = app.settings
+    found = due(app.store, now_us(), settings.billing.close_delay, app.usage_ends)
+    if isinstance(found, Waiting):
+        _log.info(
+            "period waits",
+            action="period_waits",
+            period=str(found.period),
+            cause=found.cause.value,
+            detail=found.detail,
+        )
+    if not isinstance(found, Due):
+        return None
+    act = Act("scheduler", now_us())
+    close(app.store, found.period, terms_of(settings), act, owner=f"{app.instance}:scheduler")
+    return found.period
+
+
+def _ingest(app: App) -> Role:
+    consumer = UsageConsumer(app.store, app.broker, app.settings, app.reader, app.metrics, now_us)
+    return Role(RoleName.INGEST, consumer.run, stuck_after_s=_stuck_after_s(app))
+
+
+def _scheduler(app: App) -> Role:
+    closer = PeriodCloser(lambda: close_due(app), app.metrics)
+    # A month may take long to close, and is waited for; a killed close is finished by the next.
+    return Role(RoleName.SCHEDULER, closer.run, drain_s=60, stuck_after_s=6 * 3600)
+
+
+def _publisher(app: App) -> Role:
+    publisher = InvoicePublisher(
+        app.store,
+        app.broker,
+        app.settings.kafka.invoices_topic,
+        f"{app.instance}:publisher",
+        app.metrics,
+        now_us,
+    )
+    return Role(RoleName.PUBLISHER, publisher.run, drain_s=75)
+
+
+# In the order in which they are ended.
+_ROLES: Mapping[RoleName, Callable[[App], Role]] = {
+    RoleName.SCHEDULER: _scheduler,
+    RoleName.INGEST: _ingest,
+    RoleName.PUBLISHER: _publisher,
+}
+
+
+def _stuck_after_s(app: App) -> float:
+    # Past this the group has given the partitions to others anyway.
+    return 2 * app.settings.kafka.max_poll_interval.total_seconds()
+
+
+def _heart(app: App, health: Health) -> Callable[[threading.Event, Beat], None]:
+    """Writes what the roles say into the store, for other processes and the metrics."""
+    started_us = now_us()
+
+    def run(stop: threading.Event, beat: Beat) -> None:
+        while True:
+            waits_for = None
+            roles = {seen.role: seen.fault or "" for seen in health.roles()}
+            roles.pop("heartbeat", None)
+            try:
+                heartbeat.beat(app.store, app.instance, roles, started_us)
+            except Unavailable as error:
+                waits_for = str(error)
+            beat(waits_for)
+            if stop.wait(HEARTBEAT_S):
+                break
+        try:
+            heartbeat.leave(app.store, app.instance)
+        except Unavailable as error:
+            _log.warning("heartbeat not removed", action="heartbeat_kept", error=str(error))
+
+    return run
+
+
+def _not_ready(app: App, health: Health, names: list[str]) -> dict[str, str]:
+    faults = {seen.role: seen.fault for seen in health.roles() if seen.role in names and seen.fault}
+    try:
+        with app.store.read() as transaction:
+            # A table is read: the time alone, SQLite would tell without its file.
+            heartbeats.listed(transaction)
+    except ChargebackError as error:
+        faults["store"] = error.message
+    return faults
+
+
+def _stuck(health: Health, roles: list[Role]) -> dict[str, str]:
+    limits = {role.name: role.stuck_after_s for role in roles}
+    return {
+        seen.role: f"not heard of for {seen.age_s:.0f} s"
+        for seen in health.roles()
+        if seen.age_s > limits.get(seen.role, float("inf"))
+    }

@@ -1,0 +1,95 @@
+"""The doctor names what is missing and what to do, changes nothing, and ends as badly as it is."""
+
+from pathlib import Path
+
+import pytest
+
+from chargeback_worker.broker.memory import MemoryBroker
+from tests.support.command import Command
+
+
+@pytest.fixture
+def healthy(chargeback: Command, memory_broker: MemoryBroker) -> Command:
+    chargeback.ok("periods")
+    for topic in ("usage-events", "invoices"):
+        memory_broker.create_topic(topic, 2)
+    return chargeback
+
+
+def _found(chargeback: Command, code: int = 0) -> dict[str, list[tuple[str, str]]]:
+    ended = chargeback("doctor", "-o", "json")
+    assert ended.code == code, ended
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in ended.json["checks"]:
+        assert row["level"] == "ok" or row["fix"], row
+        found.setdefault(row["check"], []).append((row["level"], row["detail"]))
+    return found
+
+
+def test_all_is_well(healthy: Command, memory_broker: MemoryBroker) -> None:
+    found = _found(healthy)
+    assert {level for rows in found.values() for level, _ in rows} == {"ok"}
+    assert found.keys() >= {"python", "codecs", "settings", "time zone", "database", "schema"}
+    assert found["ingest"] == [("ok", "0 messages of usage-events are yet to be read")]
+    memory_broker.put("usage-events", b"one", partition=1)
+    assert _found(healthy)["ingest"] == [("ok", "1 messages of usage-events are yet to be read")]
+    assert "ok    database" in healthy.ok("doctor").out
+
+
+def test_a_broker_that_is_away_ends_with_4(healthy: Command, memory_broker: MemoryBroker) -> None:
+    memory_broker.away = True
+    assert _found(healthy, 4)["broker"][0][0] == "fail"
+
+
+def test_missing_topics_end_with_3(chargeback: Command, memory_broker: MemoryBroker) -> None:
+    rows = _found(chargeback, 3)["topic"]
+    assert [level for level, _ in rows] == ["fail", "fail"]
+    assert "-> chargeback topics create" in chargeback("doctor").out
+
+
+def test_a_usage_topic_that_forgets_ends_with_3(
+    chargeback: Command, memory_broker: MemoryBroker
+) -> None:
+    memory_broker.create_topic("usage-events", 1, {"cleanup.policy": "compact"})
+    memory_broker.create_topic("invoices", 1, {"retention.ms": "3600000"})
+    rows = _found(chargeback, 3)["topic"]
+    assert [level for level, _ in rows] == ["ok", "fail", "ok", "warn"]
+
+
+def test_every_wrong_setting_is_a_line(memory_broker: MemoryBroker) -> None:
+    wrong = Command(["--set", "billing.timezon=UTC", "--set", "billing.due_days=-1"])
+    rows = _found(wrong, 3)["settings"]
+    assert [level for level, _ in rows] == ["fail", "fail"]
+
+
+def test_a_database_that_is_not_there_yet_is_not_made(
+    tmp_path: Path, memory_broker: MemoryBroker
+) -> None:
+    file = tmp_path / "books.db"
+    found = _found(Command(["--database", f"sqlite:///{file}"]), 3)
+    assert found["database"] == [("warn", f"{file} is not there yet")]
+    assert not file.exists()
+
+
+def test_a_folder_that_is_not_there_ends_with_4(
+    tmp_path: Path, memory_broker: MemoryBroker
+) -> None:
+    found = _found(Command(["--database", f"sqlite:///{tmp_path}/none/books.db"]), 4)
+    assert found["disk"][0][0] == "fail"
+
+
+def test_a_grain_that_does_not_fit_ends_with_3(healthy: Command) -> None:
+    found = _found(healthy.having("--set", "grain.labels=model"), 3)
+    assert found["grain"][0][0] == "fail"
+
+
+def test_what_waits_for_a_person_is_warned_of(
+    healthy: Command, usage_file: str, memory_broker: MemoryBroker
+) -> None:
+    healthy("ingest", "-", stdin=b"no event\n")
+    healthy.ok("ingest", usage_file)
+    found = _found(healthy)
+    assert found["quarantine"] == [("warn", "1 refused events are in quarantine")]
+    assert "2023-11 waits for chargeback close 2023-11" in found["periods"][0][1]
+    healthy.ok("close", "2023-11")
+    assert "messages wait to be published" in _found(healthy)["outbox"][0][1]

@@ -1,0 +1,68 @@
+"""Every command says what it does and shows an example."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from chargeback_worker.cli.program import program
+from tests.support.command import Command
+
+
+def _commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(_commands(get_command(program)))
+WANTED = {
+    "demo",
+    "run",
+    "simulate",
+    "ingest",
+    "usage summary",
+    "close",
+    "periods",
+    "invoices list",
+    "invoices show",
+    "audit",
+    "quarantine list",
+    "quarantine show",
+    "quarantine replay",
+    "quarantine dismiss",
+    "offsets show",
+    "offsets accept-gap",
+    "offsets skip",
+    "offsets adopt-topic",
+    "verify",
+    "db upgrade",
+    "db check",
+    "topics create",
+    "doctor",
+    "config show",
+}
+
+
+def test_all_commands_are_there() -> None:
+    assert {" ".join(path) for path in COMMANDS} >= WANTED
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_a_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    assert len((command.help or "").strip()) > 20
+    assert f"Example: chargeback {' '.join(path)}" in (command.epilog or "")
+    for parameter in command.params:
+        assert parameter.help, parameter.name
+    shown = Command().ok(*path, "--help").out
+    assert "Example: chargeback" in shown
+
+
+def test_whatever_lists_or_shows_takes_an_output() -> None:
+    for path, command in COMMANDS.items():
+        if path not in (("demo",), ("run",)):
+            assert "--output" in {name for one in command.params for name in one.opts}, path

@@ -1,0 +1,45 @@
+"""The program as a test runs it: in this process, with its own database."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from typer.testing import CliRunner
+
+from chargeback_worker.cli.program import program
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed as JSON, numbers with their digits as texts."""
+        return json.loads(self.out, parse_float=str, parse_int=str)
+
+
+@dataclass(frozen=True)
+class Command:
+    """`chargeback` with the options that come before its commands."""
+
+    options: Sequence[str] = ()
+
+    def __call__(self, *arguments: str, stdin: bytes | None = None) -> Ended:
+        result = CliRunner().invoke(program, [*self.options, *arguments], input=stdin)
+        assert "Traceback" not in result.stderr or "--debug" in self.options, result.stderr
+        return Ended(result.exit_code, result.stdout, result.stderr)
+
+    def ok(self, *arguments: str, stdin: bytes | None = None) -> Ended:
+        """The same of a command that must end well."""
+        ended = self(*arguments, stdin=stdin)
+        assert ended.code == 0, ended
+        return ended
+
+    def having(self, *options: str) -> "Command":
+        return Command([*self.options, *options])

@@ -1,0 +1,296 @@
+"""The ingest role, turn by turn, on a broker in memory and both stores."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from chargeback_worker.broker import TopicPartition
+from chargeback_worker.broker.errors import ConsumerBroken, UndecodableBatch
+from chargeback_worker.broker.memory import MemoryBroker
+from chargeback_worker.broker.memory_group import MemoryConsumer
+from chargeback_worker.metrics import Metrics
+from chargeback_worker.pipeline import ingest, offsets
+from chargeback_worker.settings import Ingest, MaxRefused, Settings
+from chargeback_worker.store import Store, cursors, schema, totals
+from chargeback_worker.store.audit import Act
+from chargeback_worker.store.cursors import Cursor, Door
+from chargeback_worker.store.dialects.sqlite import DatabaseUnusable
+from chargeback_worker.usage.event import Grain, Reader
+from chargeback_worker.worker.consumer import Session, UsageConsumer
+from chargeback_worker.worker.lifecycle import BackOff
+
+TOPIC = "usage-events"
+NOW_US = 1_800_000_000_000_000
+ACT = Act("tester", NOW_US, "because")
+
+
+@dataclass
+class Rig:
+    store: Store
+    broker: MemoryBroker
+    settings: Settings = field(default_factory=Settings)
+    metrics: Metrics = field(default_factory=lambda: Metrics("test"))
+    ended: MemoryConsumer | None = None
+
+    def role(self) -> UsageConsumer:
+        return UsageConsumer(
+            self.store,
+            self.broker,
+            self.settings,
+            Reader(Grain("UTC")),
+            self.metrics,
+            lambda: NOW_US,
+        )
+
+    def session(self, role: UsageConsumer | None = None) -> Session:
+        """The session of a new worker; the one before it has ended."""
+        if self.ended is not None:
+            self.ended.evict()
+        consumer = self.ended = self.broker.consumer("chargeback")
+        session = Session(role or self.role(), consumer, lambda waits_for=None: None, BackOff())
+        consumer.subscribe(TOPIC, session.positions)
+        return session
+
+    def put(self, *ids: int, partition: int = 0) -> None:
+        for number in ids:
+            self.broker.put(TOPIC, _event(number), partition=partition)
+
+    def cursor(self, partition: int = 0) -> Cursor:
+        with self.store.read() as transaction:
+            found = [
+                cursor
+                for cursor in cursors.listed(transaction, Door.TOPIC)
+                if cursor.partition == partition and not cursor.retired
+            ]
+        return found[0]
+
+    def cost(self) -> int:
+        with self.store.read() as transaction:
+            return sum(totals.cost_by_period(transaction).values())
+
+
+def _event(number: int) -> bytes:
+    return (
+        b'{"usage_id":"%d","timestamp":"2026-10-01T12:00:00Z","team_id":"A","cost_usd":1}' % number
+    )
+
+
+@pytest.fixture
+def rig(database_url: str) -> Iterator[Rig]:
+    store = Store(database_url)
+    schema.upgrade(store)
+    broker = MemoryBroker()
+    broker.create_topic(TOPIC, 2)
+    yield Rig(store, broker)
+    store.close()
+
+
+def _turn(session: Session, times: int = 4) -> None:
+    for _ in range(times):
+        session.turn()
+
+
+def test_every_record_of_the_topic_is_counted_once(rig: Rig) -> None:
+    rig.put(1, 2, 3)
+    rig.put(4, 1, partition=1)
+    _turn(rig.session())
+    assert rig.cursor(0).tally.consumed + rig.cursor(1).tally.consumed == 5
+    assert rig.cost() == 4 * 10**9
+
+
+def test_a_new_worker_goes_on_where_the_store_stands_whatever_the_group_says(rig: Rig) -> None:
+    rig.put(1, 2)
+    session = rig.session()
+    _turn(session)
+    session.commit_group()
+    rig.put(3)
+    assert rig.ended is not None
+    rig.ended.commit({TopicPartition(TOPIC, 0): 0})
+    _turn(rig.session())
+    assert rig.cursor().tally == cursors.Tally(accepted=3)
+
+
+def test_a_rolled_back_batch_is_read_again_from_its_stored_position(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = rig.session()
+    _turn(session, 1)
+    rig.put(1, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "ingest", _unavailable)
+        session.turn()
+    assert rig.cost() == 0
+    rig.put(3)
+    _turn(session)
+    assert rig.cursor().tally == cursors.Tally(accepted=3)
+
+
+def test_while_the_store_is_away_the_group_keeps_the_partitions_and_nothing_is_quarantined(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(offsets, "take_partition", _unavailable)
+        session = rig.session()
+        _turn(session)
+        assert session.positions.waiting
+        assert not session.positions.held
+    _turn(session)
+    assert rig.cursor().tally == cursors.Tally(accepted=1)
+
+
+def test_a_batch_whose_cursor_another_worker_moved_is_dropped(rig: Rig) -> None:
+    session = rig.session()
+    _turn(session, 1)
+    rig.put(1, 2)
+    with rig.store.begin() as transaction:
+        cursor = rig.cursor()
+        cursors.advance(
+            transaction,
+            cursor.cursor_id,
+            cursors.Tally(skipped=1),
+            expected=0,
+            new=1,
+            now_us=NOW_US,
+        )
+    _turn(session)
+    assert rig.cursor().tally == cursors.Tally(accepted=1, skipped=1)
+
+
+def test_a_topic_made_anew_stops_the_worker_until_it_is_adopted(rig: Rig) -> None:
+    rig.put(1)
+    _turn(rig.session())
+    rig.broker.recreate_topic(TOPIC)
+    rig.put(1, 2)
+    with pytest.raises(offsets.TopicRecreated, match="made anew"):
+        _turn(rig.session())
+    topic_id = rig.broker.topic_id(TOPIC)
+    assert topic_id is not None
+    offsets.adopt_topic(rig.store, TOPIC, topic_id, ACT)
+    _turn(rig.session())
+    assert rig.cursor().tally == cursors.Tally(accepted=1, duplicate=1)
+    assert rig.cost() == 2 * 10**9
+
+
+def test_a_partition_whose_next_records_were_deleted_stops_until_the_gap_is_accepted(
+    rig: Rig,
+) -> None:
+    rig.put(1)
+    _turn(rig.session())
+    rig.put(2, 3, 4)
+    log = rig.broker.log(TopicPartition(TOPIC, 0))
+    assert log is not None
+    log.delete_before(3)
+    session = rig.session()
+    _turn(session)
+    assert "2 records were deleted" in session.positions.stopped[TopicPartition(TOPIC, 0)]
+    assert rig.cursor().stopped
+    offsets.accept_gap(rig.store, TOPIC, {0: (3, 4), 1: (0, 0)}, ACT)
+    _turn(rig.session())
+    assert rig.cursor().tally == cursors.Tally(accepted=2, skipped=2)
+
+
+def test_a_record_that_ends_the_worker_each_time_is_named_and_can_be_skipped(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1, 2, 3)
+    write = ingest.ingest
+
+    def crash_on_2(store: Store, parts: list[ingest.Part], **more: object) -> object:
+        if any(event.raw.position == 1 for part in parts for event in part.events):
+            raise RuntimeError("a bug that this record meets")
+        return write(store, parts, **more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "ingest", crash_on_2)
+        for _ in range(20):
+            session = rig.session()
+            try:
+                _turn(session)
+            except RuntimeError:
+                continue
+            break
+        assert "offset 1 was tried 3 times" in session.positions.stopped[TopicPartition(TOPIC, 0)]
+        assert rig.cursor().tally == cursors.Tally(accepted=1)
+    offsets.skip(rig.store, TOPIC, 0, 1, ACT)
+    _turn(rig.session())
+    assert rig.cursor().tally == cursors.Tally(accepted=2, skipped=1)
+
+
+def test_a_batch_that_cannot_be_decoded_three_times_stops_its_partition_only(rig: Rig) -> None:
+    role = rig.role()
+    place = TopicPartition(TOPIC, 0)
+    role.undecodable[place, 0] = offsets.ATTEMPTS_MAX
+    rig.put(1)
+    rig.put(2, partition=1)
+    session = rig.session(role)
+    _turn(session)
+    assert "cannot be decoded" in session.positions.stopped[place]
+    assert rig.cost() == 10**9
+
+
+def test_a_burst_of_refused_events_stops_its_partition_before_anything_is_quarantined(
+    rig: Rig,
+) -> None:
+    limits = Ingest(max_refused=MaxRefused(run=5))
+    rig.settings = Settings(ingest=limits)
+    rig.put(1)
+    for _ in range(5):
+        rig.broker.put(TOPIC, b"{broken", partition=0)
+    session = rig.session()
+    _turn(session)
+    assert "5 events in a row" in session.positions.stopped[TopicPartition(TOPIC, 0)]
+    assert rig.cursor().tally.consumed == 0
+    rig.settings = Settings()
+    _turn(rig.session())
+    assert rig.cursor().tally == cursors.Tally(accepted=1, quarantined=5)
+
+
+def test_records_of_a_partition_without_a_position_discard_the_consumer(rig: Rig) -> None:
+    rig.put(1)
+    session = rig.session()
+    _turn(session)
+    session.positions.held.clear()
+    rig.put(2)
+    with pytest.raises(ConsumerBroken, match="without a position"):
+        _turn(session)
+
+
+def test_the_role_makes_a_new_consumer_after_an_error_of_the_old_one(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1, 2)
+    made: list[object] = []
+    stop = threading.Event()
+    consumer = rig.broker.consumer
+
+    def failing_first(group_id: str, instance_id: str | None = None) -> object:
+        new = consumer(group_id, instance_id)
+        made.append(new)
+        if len(made) == 1:
+            new.fail_next_poll(UndecodableBatch(TopicPartition(TOPIC, 0), 0, "bad checksum"))
+        return new
+
+    monkeypatch.setattr(rig.broker, "consumer", failing_first)
+    role = rig.role()
+    role.run(stop, _stop_after(stop, 6))
+    assert len(made) == 2
+    assert role.undecodable == {(TopicPartition(TOPIC, 0), 0): 1}
+    assert rig.cost() == 2 * 10**9
+
+
+def _stop_after(stop: threading.Event, beats: int) -> Callable[..., None]:
+    heard: list[object] = []
+
+    def beat(waits_for: str | None = None) -> None:
+        heard.append(waits_for)
+        if len(heard) == beats:
+            stop.set()
+
+    return beat
+
+
+def _unavailable(*_arguments: object, **_more: object) -> object:
+    raise DatabaseUnusable("books", "it is away")

@@ -1,0 +1,122 @@
+"""Roles are threads; what ends them is tried in processes of their own, with real signals."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+_HEAD = """
+import sys, threading, time
+import structlog
+from chargeback_worker.worker.health import Health
+from chargeback_worker.worker.lifecycle import Role, monotonic_s, run_roles
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+def says(text):
+    print(text, flush=True)
+
+def until_stopped(name):
+    def run(stop, beat):
+        says(f"{name} runs")
+        while not stop.wait(0.02):
+            beat()
+        says(f"{name} ends")
+    return run
+
+def go(*roles):
+    ended = run_roles(roles, Health(monotonic_s))
+    says(f"ended by {type(ended).__name__}: {ended}")
+"""
+
+
+@contextmanager
+def _process(body: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HEAD + textwrap.dedent(body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _said(process: subprocess.Popen[str]) -> list[str]:
+    out, _ = process.communicate(timeout=60)
+    return [line for line in out.splitlines() if "runs" not in line]
+
+
+def _wait_until_running(process: subprocess.Popen[str], roles: int) -> None:
+    assert process.stdout is not None
+    while roles:
+        roles -= "runs" in process.stdout.readline()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_roles_in_their_order(number: signal.Signals) -> None:
+    with _process(
+        'go(Role("first", until_stopped("first")), Role("second", until_stopped("second")))'
+    ) as process:
+        _wait_until_running(process, 2)
+        process.send_signal(number)
+        assert _said(process) == ["first ends", "second ends", "ended by NoneType: None"]
+        assert process.returncode == 0
+
+
+def test_a_role_that_fails_ends_the_others_and_is_told() -> None:
+    body = """
+    def fails(stop, beat):
+        raise ValueError("out of luck")
+    go(Role("other", until_stopped("other")), Role("failing", fails))
+    """
+    with _process(body) as process:
+        assert _said(process) == ["other ends", "ended by ValueError: out of luck"]
+
+
+def test_a_role_that_returns_unasked_ends_the_process() -> None:
+    body = """
+    go(Role("other", until_stopped("other")), Role("brief", lambda stop, beat: None))
+    """
+    with _process(body) as process:
+        assert _said(process) == ["other ends", "ended by RoleEnded: the role brief ended"]
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    body = """
+    def deaf(stop, beat):
+        says("deaf runs")
+        stop.wait()
+        says("draining")
+        while True:
+            time.sleep(1)
+    go(Role("deaf", deaf, drain_s=600))
+    """
+    with _process(body) as process:
+        _wait_until_running(process, 1)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        while "draining" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+
+
+def test_a_role_that_is_stuck_ends_the_process_with_the_stacks_of_all_threads() -> None:
+    body = """
+    def hangs(stop, beat):
+        beat()
+        threading.Event().wait()
+    go(Role("hanging", hangs, stuck_after_s=0.5))
+    """
+    with _process(body) as process:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 70
+        assert "in hangs" in errors
