@@ -6,12 +6,12 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 DEMO_FOLDER ?= chargeback-demo
 
-.PHONY: help demo run test lint test-faults bench lock clean check-python
+.PHONY: help demo run test lint test-faults lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(VENV)/demo.installed ## the main job, embedded: usage, a closed month, invoices on a topic
+demo: $(VENV)/worker.installed ## the main job, embedded: usage, a closed month, invoices on a topic
 	@$(BIN)/chargeback demo --folder $(DEMO_FOLDER)
 
 test: $(VENV)/dev.installed ## every test; what it found of Kafka and PostgreSQL is in the header
@@ -23,7 +23,7 @@ lint: $(VENV)/dev.installed ## style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-run: $(VENV)/demo.installed ## the worker, by config/chargeback.toml and CHARGEBACK_… variables
+run: $(VENV)/worker.installed ## the worker, by config/chargeback.toml and CHARGEBACK_… variables
 	$(BIN)/chargeback --config config/chargeback.toml run
 
 test-faults: $(VENV)/dev.installed ## real processes killed at random on Kafka and PostgreSQL; long
@@ -31,7 +31,7 @@ test-faults: $(VENV)/dev.installed ## real processes killed at random on Kafka a
 
 lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock
-	$(BIN)/uv pip compile $(LOCK) --extra demo pyproject.toml requirements/build.in -o requirements/demo.lock
+	$(BIN)/uv pip compile $(LOCK) --extra all pyproject.toml requirements/build.in -o requirements/worker.lock
 	$(BIN)/uv pip compile $(LOCK) --extra all pyproject.toml requirements/build.in requirements/dev.in -o requirements/dev.lock
 
 # `--no-header` and no index: a lock holds names, versions and hashes, and no address.

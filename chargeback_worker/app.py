@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import secrets
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,6 +36,11 @@ def now_us() -> int:
     return to_us(now())
 
 
+def _own_name() -> str:
+    """A name that no other process has; host and pid alone are shared by containers of a host."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
 @dataclass
 class App:
     """One process's view of the world. Connects to the broker only when it is asked for."""
@@ -42,7 +48,7 @@ class App:
     settings: Settings
     store: Store
     grain: Grain
-    instance: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    instance: str = field(default_factory=_own_name)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -213,9 +219,11 @@ def opened(settings: Settings) -> Iterator[App]:
     store = open_store(settings)
     app = App(settings, store, grain)
     try:
-        first = settings.billing.first_period or app.today()
         with store.begin() as transaction:
-            installation.settle_grain(transaction, grain, first)
+            installation.settle_grain(transaction, grain)
+            installation.settle_first_period(
+                transaction, settings.billing.first_period, app.today()
+            )
         yield app
     finally:
         if "broker" in app.__dict__:

@@ -117,8 +117,13 @@ class KafkaBroker:
         return True
 
     def close(self) -> None:
+        self._drop(self._admin)
+
+    def _drop(self, admin: kafka.KafkaAdminClient | None) -> None:
+        """Close a client that lost its broker, unless another thread has a new one already."""
         with self._admin_lock:
-            admin, self._admin = self._admin, None
+            if self._admin is admin:
+                self._admin = None
         if admin is not None:
             with contextlib.suppress(Exception):
                 admin.close()
@@ -168,10 +173,14 @@ class KafkaBroker:
         except let_through:
             raise
         except kafka.errors.KafkaError as error:
-            self.close()
+            self._drop(admin)
             if made_before and error.retriable:
                 return self._ask(question, *let_through)
             raise while_connecting(error, self._servers) from error
+        except RuntimeError as error:
+            # Another thread found the shared client without a broker, and closed it under us.
+            self._drop(admin)
+            raise BrokerUnreachable(self._servers, str(error)) from error
 
     def _client(
         self,

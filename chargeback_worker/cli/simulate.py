@@ -104,19 +104,17 @@ def simulated(
     document = {"simulated": _document(wanted, seed, place, expected)}
     # Where the events themselves go to standard output, nothing else may.
     if to != "-":
-        rows = list(_rows(document["simulated"]))
-        show(
-            document,
-            output,
-            rows=rows,
-            columns=_COLUMNS,
-            people=lambda: _table(document["simulated"]),
-        )
+        _show(document, output)
     if wanted > _last_whole_month(settings):
         note(
-            f"{wanted} is not over: of its usage that lies ahead of now by more than"
-            " ingest.max_future is refused until then."
+            f"{wanted} is not over: usage that lies ahead of now by more than ingest.max_future"
+            " is refused until then."
         )
+
+
+def _show(document: Document, output: Format) -> None:
+    told = document["simulated"]
+    show(document, output, rows=list(_rows(told)), columns=_COLUMNS, people=lambda: _table(told))
 
 
 def _last_whole_month(settings: Settings) -> Period:

@@ -110,19 +110,19 @@ class Store:
                 except errors as error:
                     # The bulk writes go past SQLAlchemy, which cannot know that the connection is
                     # lost; a lost one must not return to the pool.
-                    if self._refusal(error) is not None and not connection.closed:
+                    if self._refusal(error, engine) is not None and not connection.closed:
                         connection.invalidate()
                     raise
         except errors as error:
-            refusal = self._refusal(error)
+            refusal = self._refusal(error, engine)
             if refusal is None:
                 raise
             raise refusal from error
         except sa.exc.TimeoutError as error:
             raise NoConnectionFree(self.name) from error
 
-    def _refusal(self, error: Exception) -> Exception | None:
+    def _refusal(self, error: Exception, engine: sa.Engine) -> Exception | None:
         original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        return (
-            self.dialect.refusal(original, self.name) if isinstance(original, Exception) else None
-        )
+        if not isinstance(original, Exception):
+            return None
+        return self.dialect.refusal(original, self.name, writes=engine is self.engine)

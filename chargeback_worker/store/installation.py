@@ -24,11 +24,8 @@ class GrainChanged(Misconfigured):
 _SETTINGS = {"timezone": "billing.timezone", "labels": "grain.labels", "source": "ingest.source"}
 
 
-def settle_grain(transaction: Transaction, grain: Grain, first_period: Period) -> None:
-    """Store the grain at the first start; afterwards compare it. Raises GrainChanged.
-
-    `first_period`, the month from which periods become due by themselves, is kept likewise.
-    """
+def settle_grain(transaction: Transaction, grain: Grain) -> None:
+    """Store the grain at the first start; afterwards compare it. Raises GrainChanged."""
     stored = read(transaction)
     given = {name: msgspec.json.encode(getattr(grain, name)).decode() for name in _SETTINGS}
     for name, value in given.items():
@@ -38,8 +35,23 @@ def settle_grain(transaction: Transaction, grain: Grain, first_period: Period) -
             raise GrainChanged(
                 _SETTINGS[name], msgspec.json.decode(stored[name]), msgspec.json.decode(value)
             )
-    if "first_period" not in stored:
-        _write(transaction, "first_period", str(first_period))
+
+
+def settle_first_period(transaction: Transaction, given: Period | None, this: Period) -> None:
+    """The month from which periods become due by themselves: as given, from now on.
+
+    Where none is given it is the month of the first start, `this` then, and stays so.
+    """
+    stored = read(transaction).get("first_period")
+    wanted = str(given or stored or this)
+    if stored is None:
+        _write(transaction, "first_period", wanted)
+    elif stored != wanted:
+        transaction.execute(
+            sa.update(installation)
+            .where(installation.c.name == "first_period")
+            .values(value=wanted)
+        )
 
 
 def read(transaction: Transaction) -> dict[str, str]:

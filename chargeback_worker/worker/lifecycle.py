@@ -6,6 +6,7 @@ stuck ends it at once, with the stacks of all threads, so that another process c
 
 import faulthandler
 import os
+import queue
 import random
 import signal
 import sys
@@ -80,8 +81,7 @@ def run_roles(roles: Sequence[Role], health: Health) -> BaseException | None:
 
     Returns None after a signal, else what ended the role. A second signal ends the process at once.
     """
-    asked = threading.Event()
-    _on_signals(asked)
+    asked = _Asked()
     running = [_start(role, health) for role in roles]
     failed = _watch(running, health, asked)
     _log.info("stopping", action="stopping")
@@ -91,14 +91,31 @@ def run_roles(roles: Sequence[Role], health: Health) -> BaseException | None:
     return failed.error[0] if failed.error else RoleEnded(f"the role {failed.role.name} ended")
 
 
-def _on_signals(asked: threading.Event) -> None:
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
-            os._exit(128 + number)
-        asked.set()
+class _Asked:
+    """Whether a signal has asked us to end.
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
+    An Event will not do: its `set` takes a lock that the `wait` which the signal interrupts may
+    hold, in the same thread, and both then wait for ever. A SimpleQueue may be put to from there.
+    """
+
+    def __init__(self) -> None:
+        self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._once = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def wait(self, timeout_s: float) -> bool:
+        try:
+            self._signals.get(timeout=timeout_s)
+        except queue.Empty:
+            return False
+        return True
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._once:
+            os._exit(128 + number)
+        self._once = True
+        self._signals.put(number)
 
 
 def _start(role: Role, health: Health) -> _Running:
@@ -119,7 +136,7 @@ def _start(role: Role, health: Health) -> _Running:
     return running
 
 
-def _watch(running: Sequence[_Running], health: Health, asked: threading.Event) -> _Running | None:
+def _watch(running: Sequence[_Running], health: Health, asked: _Asked) -> _Running | None:
     """Wait for a signal (None) or for the first role that ends by itself."""
     limits = {one.role.name: one.role.stuck_after_s for one in running}
     while not asked.wait(_WATCH_S):

@@ -6,8 +6,7 @@ missed are caught up in their order, and the clocks going back closes nothing tw
 
 import threading
 from collections.abc import Callable
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.executors.debug import DebugExecutor
@@ -38,10 +37,16 @@ class PeriodCloser:
         # Pokes run on the scheduler's own thread, a daemon: the interpreter waits for the threads
         # of a pool at its end, and a close that hangs would keep the process from ending.
         scheduler = BackgroundScheduler(timezone=UTC, executors={"default": DebugExecutor()})
-        options: dict[str, Any] = {"coalesce": True, "max_instances": 1}
-        # None: a poke that comes late is still worth making.
-        scheduler.add_job(self.poke, "interval", seconds=POKE_S, misfire_grace_time=None, **options)
-        scheduler.add_job(self.poke, misfire_grace_time=None, **options)
+        scheduler.add_job(
+            self.poke,
+            "interval",
+            seconds=POKE_S,
+            next_run_time=datetime.now(UTC),
+            coalesce=True,
+            max_instances=1,
+            # A poke that comes late is still worth making.
+            misfire_grace_time=None,
+        )
         scheduler.start()
         try:
             while not stop.wait(1.0):

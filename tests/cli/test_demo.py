@@ -1,28 +1,61 @@
-"""What a person may get wrong before the demo even starts; the demo itself runs in `make demo`."""
+"""The demo, as a new user runs it, on fewer events; then the commands that it names."""
 
+import os
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from chargeback_worker.cli import demo
-from chargeback_worker.period import Period
-from tests.support.command import Command
+EVENTS = 4_000
 
 
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis").touch()
-    ended = Command()("demo", "--folder", str(tmp_path))
-    assert (ended.code, "was not made by the demo" in ended.err) == (5, True)
-    assert (tmp_path / "thesis").exists()
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "chargeback_worker", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    ended = Command()("demo", "--folder", str(tmp_path / "file" / "demo"))
-    assert (ended.code, "cannot be made anew: not a directory" in ended.err.lower()) == (2, True)
-    assert "--folder DIRECTORY" in ended.err
+@pytest.mark.timeout(240)
+def test_the_demo_shows_the_main_job_and_the_commands_it_names_work(tmp_path: Path) -> None:
+    done = _run(tmp_path, "demo", "--events", str(EVENTS), "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    events = re.search(
+        r"Events +([\d,]+) in = ([\d,]+) accepted \+ ([\d,]+) duplicate"
+        r" \+ ([\d,]+) conflict \+ ([\d,]+) quarantined",
+        done.stdout,
+    )
+    assert events is not None, done.stdout
+    consumed, *ended = (int(number.replace(",", "")) for number in events.groups())
+    assert consumed == EVENTS == sum(ended)
+    assert all(ended), "each kind of event is in the demo"
+    money = re.search(r"([\d,.]+) = ([\d,.]+) invoiced \+ ([\d,.]+) unallocated", done.stdout)
+    assert money is not None, done.stdout
+    whole, *parts = (int(re.sub(r"[,.]", "", cents)) for cents in money.groups())
+    assert whole == sum(parts)
+    assert "chargeback.invoice.issued.v1" in done.stdout
+    assert "chargeback.period.closed.v1" in done.stdout
+    assert done.stderr == ""
+
+    named = [line.strip() for line in done.stdout.partition("Next")[2].splitlines()[1:]]
+    assert len(named) >= 4
+    for line in named:
+        following = _run(tmp_path, *shlex.split(line)[1:])
+        assert following.returncode == 0, (line, following.stderr)
+        assert following.stdout
 
 
-def test_the_next_commands_can_be_typed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    demo._next_steps(Path("my demo/chargeback.toml"), Period(2026, 10))
-    assert " --config 'my demo/chargeback.toml' verify\n" in capsys.readouterr().out
+def test_the_demo_makes_nothing_in_a_folder_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    done = _run(tmp_path, "demo", "--events", "10", "--folder", "mine")
+    assert done.returncode == 5
+    assert "was not made by the demo" in done.stderr
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

@@ -185,3 +185,16 @@ def test_one_event_is_shown_with_what_it_holds(store: Store) -> None:
     assert (second["door"], second["name"], second["position"]) == ("topic", "usage-events", 1)
     dismiss(store, 1, ACT)
     assert quarantined_event(store, 1)["quarantined"]["event"] is None
+
+
+def test_a_conflicting_event_that_two_replay_at_once_is_resolved_once(store: Store) -> None:
+    feed = Feed(store)
+    feed.send(_AHEAD)
+    feed.now_us = _LATER.now_us
+    feed.send(usage("ahead", "2", day="2026-12-24"))
+    cursor = feed.door(Door.REPLAY, "quarantine")
+    # Both have read the held event before either has written.
+    part = Part(cursor.cursor_id, feed.read([_AHEAD], 1), replays=True)
+    assert feed.ingest(part).parts[0].outcomes == (Outcome.CONFLICT,)
+    with pytest.raises(AlreadyResolved):
+        feed.ingest(part)

@@ -13,7 +13,8 @@ DELAY = timedelta(hours=48)
 
 def test_a_month_without_usage_is_overdue_like_any_other(store: Store) -> None:
     with store.begin() as transaction:
-        installation.settle_grain(transaction, Grain("Asia/Kolkata", ()), OCTOBER)
+        installation.settle_grain(transaction, Grain("Asia/Kolkata", ()))
+        installation.settle_first_period(transaction, None, OCTOBER)
     ends, _ = NOVEMBER.bounds(Grain("Asia/Kolkata", ()).zone())
     due_us = to_us(ends + DELAY)
 

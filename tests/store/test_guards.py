@@ -98,6 +98,7 @@ REFUSED = {
 
 # What only one of the databases would do past a trigger on each row.
 REPLACED = (
+    "INSERT OR REPLACE INTO billing_period SELECT * FROM billing_period",
     "INSERT OR REPLACE INTO period_close SELECT * FROM period_close",
     "INSERT OR REPLACE INTO snapshot SELECT * FROM snapshot",
     "INSERT OR REPLACE INTO audit SELECT * FROM audit",

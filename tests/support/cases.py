@@ -108,7 +108,8 @@ class Stage:
         self._ingested: list[Document] = []
         self._closed: list[tuple[Period, int]] = []
         with store.begin() as transaction:
-            installation.settle_grain(transaction, self._grain, Period(2025, 10))
+            installation.settle_grain(transaction, self._grain)
+            installation.settle_first_period(transaction, None, Period(2025, 10))
 
     def act_out(self) -> None:
         for step in self._case.content["steps"]:

@@ -46,7 +46,8 @@ class Feed:
     def __post_init__(self) -> None:
         self.reader = Reader(self.grain)
         with self.store.begin() as transaction:
-            installation.settle_grain(transaction, self.grain, Period(2026, 10))
+            installation.settle_grain(transaction, self.grain)
+            installation.settle_first_period(transaction, None, Period(2026, 10))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -91,7 +92,7 @@ class Feed:
 def set_state(store: Store, period: Period, state: str) -> None:
     """Put a period into a state by hand, with the row it may not have yet."""
     with store.begin() as transaction:
-        periods.make(transaction, [period], ZoneInfo("UTC"))
+        periods.find_or_make(transaction, period, ZoneInfo("UTC"))
         transaction.execute(
             sa.update(billing_period)
             .where(billing_period.c.period == period.number)

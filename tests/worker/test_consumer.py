@@ -281,6 +281,102 @@ def test_the_role_makes_a_new_consumer_after_an_error_of_the_old_one(
     assert rig.cost() == 2 * 10**9
 
 
+def _until_careful(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """The session of a worker whose forerunners were all killed before they had written."""
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "ingest", _killed)
+        for _ in range(offsets.ATTEMPTS_MAX):
+            with pytest.raises(KeyboardInterrupt):
+                _turn(rig.session())
+    return rig.session()
+
+
+def test_kills_before_any_commit_make_the_next_worker_careful_and_nothing_else(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1, 2, 3)
+    session = _until_careful(rig, monkeypatch)
+    _turn(session)
+    assert not session.positions.stopped
+    assert rig.cursor().tally == cursors.Tally(accepted=3)
+    assert rig.cursor().attempts == 0
+
+
+def test_a_record_is_not_blamed_for_a_database_that_does_not_answer(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1, 2)
+    session = _until_careful(rig, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "ingest", _unavailable)
+        _turn(session, 3 * offsets.ATTEMPTS_MAX)
+    assert not session.positions.stopped
+    assert rig.cursor().attempts == offsets.ATTEMPTS_MAX
+    assert rig.cursor().suspect_attempts <= 1
+    _turn(session)
+    assert rig.cursor().tally == cursors.Tally(accepted=2)
+
+
+def test_a_careful_worker_that_loses_its_partition_at_the_last_position_goes_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1)
+    session = _until_careful(rig, monkeypatch)
+    part = ingest.Part(rig.cursor().cursor_id, [], 0, 5)
+    place = TopicPartition(TOPIC, 0)
+    session.turn()
+    monkeypatch.setattr(session, "_commit", lambda parts: session.positions.wait_for(list(parts)))
+    session._write_one_by_one(place, part)
+    assert place in session.positions.waiting
+
+
+def test_a_start_with_nothing_to_read_is_no_attempt(rig: Rig) -> None:
+    rig.put(1)
+    _turn(rig.session())
+    for _ in range(5):
+        _turn(rig.session())
+    assert rig.cursor().attempts == 0
+
+
+def test_a_careful_worker_takes_few_events_a_turn(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(*range(250))
+    session = _until_careful(rig, monkeypatch)
+    _turn(session, 2)
+    assert rig.cursor().tally.accepted <= 2 * 200
+    _turn(session)
+    assert rig.cursor().tally.accepted == 250
+
+
+def test_why_a_partition_stopped_is_noted_as_soon_as_the_store_answers(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.settings = Settings(ingest=Ingest(max_refused=MaxRefused(run=5)))
+    for _ in range(5):
+        rig.broker.put(TOPIC, b"{broken", partition=0)
+    session = rig.session()
+    with monkeypatch.context() as patch:
+        patch.setattr(offsets, "stop_partition", _unavailable)
+        _turn(session)
+    assert not session.positions.stopped
+    assert rig.cursor().tally.consumed == 0
+    _turn(session)
+    assert "5 events in a row" in str(rig.cursor().stopped)
+    rig.settings = Settings()
+    rig.session().turn()
+    assert rig.cursor().stopped is None
+
+
+def test_a_session_that_ended_shows_no_lag_of_partitions_that_are_not_its_own(rig: Rig) -> None:
+    session = rig.session()
+    rig.put(1)
+    _turn(session)
+    assert b"chargeback_consumer_lag{" in rig.metrics.exposition()
+    session.hide()
+    assert b"chargeback_consumer_lag{" not in rig.metrics.exposition()
+
+
 def _stop_after(stop: threading.Event, beats: int) -> Callable[..., None]:
     heard: list[object] = []
 
@@ -294,3 +390,7 @@ def _stop_after(stop: threading.Event, beats: int) -> Callable[..., None]:
 
 def _unavailable(*_arguments: object, **_more: object) -> object:
     raise DatabaseUnusable("books", "it is away")
+
+
+def _killed(*_arguments: object, **_more: object) -> object:
+    raise KeyboardInterrupt

@@ -18,7 +18,9 @@ from chargeback_worker.worker.lifecycle import Role, monotonic_s, run_roles
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 def says(text):
-    print(text, flush=True)
+    # One write: two threads that print would mix their lines.
+    sys.stdout.write(text + "\\n")
+    sys.stdout.flush()
 
 def until_stopped(name):
     def run(stop, beat):
@@ -120,3 +122,36 @@ def test_a_role_that_is_stuck_ends_the_process_with_the_stacks_of_all_threads() 
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 70
         assert "in hangs" in errors
+
+
+def test_roles_that_do_not_end_are_cut_off_before_those_who_ask_lose_patience() -> None:
+    body = """
+    from chargeback_worker.worker import lifecycle
+    lifecycle._END_S, lifecycle._LEAST_DRAIN_S = 0.5, 0.1
+    def deaf(stop, beat):
+        says("deaf runs")
+        while True:
+            time.sleep(1)
+    go(Role("deaf", deaf, drain_s=600), Role("other", deaf, drain_s=600))
+    """
+    with _process(body) as process:
+        _wait_until_running(process, 2)
+        process.send_signal(signal.SIGTERM)
+        assert _said(process) == ["ended by NoneType: None"]
+        assert process.returncode == 0
+
+
+def test_a_close_that_hangs_does_not_keep_the_process_from_ending() -> None:
+    body = """
+    from chargeback_worker.metrics import Metrics
+    from chargeback_worker.worker.scheduler import PeriodCloser
+    def hangs():
+        says("close runs")
+        threading.Event().wait()
+    go(Role("scheduler", PeriodCloser(hangs, Metrics("test")).run, drain_s=0.2))
+    """
+    with _process(body) as process:
+        _wait_until_running(process, 1)
+        process.send_signal(signal.SIGTERM)
+        assert _said(process) == ["ended by NoneType: None"]
+        assert process.returncode == 0

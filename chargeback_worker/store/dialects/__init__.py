@@ -93,8 +93,13 @@ class Dialect(Protocol):
         """Statements that make every guard anew: its trigger is dropped if it is there."""
         ...
 
-    def refusal(self, error: Exception, database: str) -> ChargebackError | None:
-        """What a driver's error means to a caller: Unavailable, Misconfigured, or None: our bug."""
+    def refusal(
+        self, error: Exception, database: str, *, writes: bool = True
+    ) -> ChargebackError | None:
+        """What a driver's error means to a caller: Unavailable, Misconfigured, or None: our bug.
+
+        `writes`: whether the transaction was one that may write.
+        """
         ...
 
 

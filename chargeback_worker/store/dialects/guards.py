@@ -136,6 +136,7 @@ GUARDS = (
         ("DELETE",),
         "OLD.state <> 'open'",
         "a period that was closed is never removed",
+        unique=(("period",),),
     ),
     *(
         Guard(

@@ -17,9 +17,10 @@ from psycopg import pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 
-from chargeback_worker.errors import ChargebackError, Misconfigured, Unavailable
+from chargeback_worker.errors import ChargebackError, Misconfigured
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects.guards import GUARDS, Guard
+from chargeback_worker.store.dialects.postgresql_errors import refusal_of
 from chargeback_worker.store.dialects.rows import (
     RECORD_COLUMNS,
     TOTAL_COLUMNS,
@@ -35,37 +36,6 @@ _UUID_OID = 2950
 _UUID_ARRAY_OID = 2951
 # The first of the two keys of every advisory lock on a period; the second is the period.
 _PERIOD_LOCKS = 0x63626B70
-
-
-# It is read-only (a standby, until it is promoted), or it ended an idle or a long transaction.
-_ENDED_BY_SERVER = ("25006", "25P03", "25P04")
-
-
-class DatabaseUnreachable(Unavailable):
-    """No answer, or the connection was lost; whether a commit took effect may be unknown."""
-
-    def __init__(self, database: str, fault: str) -> None:
-        super().__init__(
-            f"The database {database} is not reachable: {fault}.",
-            "Check database.url, and that the server runs.",
-        )
-
-
-class TransactionLost(Unavailable):
-    """The database gave another transaction precedence; the same one can be tried again."""
-
-    def __init__(self, fault: str) -> None:
-        super().__init__(f"The database asked for the transaction again: {fault}.", "Try again.")
-
-
-class AccessRefused(Misconfigured):
-    """The server answers, and refuses the user or the name of the database."""
-
-    def __init__(self, database: str, fault: str) -> None:
-        super().__init__(
-            f"The database {database} refuses us: {fault}.",
-            "Check the user, the password and the name in database.url.",
-        )
 
 
 class _UuidArray(bytes):
@@ -203,20 +173,10 @@ class PostgreSQL:
     def guard_statements(self) -> Sequence[str]:
         return [statement for guard in GUARDS for statement in _triggers(guard)]
 
-    def refusal(self, error: Exception, database: str) -> ChargebackError | None:
-        fault = " ".join(str(error).split()).rstrip(".")
-        state = getattr(error, "sqlstate", None) or ""
-        if state in ("40001", "40003", "40P01", "55P03"):
-            return TransactionLost(fault)
-        if state in _ENDED_BY_SERVER:
-            return DatabaseUnreachable(database, fault)
-        if state[:2] in ("28", "3D") or _names_refused_access(fault):
-            return AccessRefused(database, fault)
-        if state[:2] in ("08", "53", "57", "58"):
-            return DatabaseUnreachable(database, fault)
-        if not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            return DatabaseUnreachable(database, fault)
-        return None
+    def refusal(
+        self, error: Exception, database: str, *, writes: bool = True
+    ) -> ChargebackError | None:
+        return refusal_of(error, database, writes=writes)
 
 
 LOOK_UP = "SELECT identity, content FROM usage_key WHERE identity = ANY(%s)"
@@ -233,11 +193,6 @@ _ADD_TO_TOTALS = upsert_totals(
     modulo="%%",
 )
 assert len(_TOTAL_TYPES) == len(TOTAL_COLUMNS)
-
-
-def _names_refused_access(fault: str) -> bool:
-    # A refusal while connecting has no code yet, only words.
-    return "authentication failed" in fault or ("database" in fault and "does not exist" in fault)
 
 
 def _prepare(connection: Any, _record: object) -> None:

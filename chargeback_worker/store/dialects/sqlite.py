@@ -176,7 +176,9 @@ class SQLite:
     def guard_statements(self) -> Sequence[str]:
         return [statement for guard in GUARDS for statement in _triggers(guard)]
 
-    def refusal(self, error: Exception, database: str) -> ChargebackError | None:
+    def refusal(
+        self, error: Exception, database: str, *, writes: bool = True
+    ) -> ChargebackError | None:
         code = getattr(error, "sqlite_errorcode", None)
         primary = code & 0xFF if code is not None else None
         if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -10,7 +10,8 @@ from chargeback_worker.errors import Unavailable
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store import Store, schema, usage
 from chargeback_worker.store.dialects import postgresql as dialect
-from chargeback_worker.store.dialects.postgresql import AccessRefused, PostgreSQL
+from chargeback_worker.store.dialects.postgresql import PostgreSQL
+from chargeback_worker.store.dialects.postgresql_errors import AccessRefused
 from chargeback_worker.store.tables import usage_total
 from chargeback_worker.usage.event import UsageEvent
 from tests.support.feed import Feed
@@ -247,6 +248,7 @@ def test_a_reading_transaction_sees_one_state(store: Store, other: Store) -> Non
 
 
 def test_a_reading_transaction_cannot_write(store: Store) -> None:
+    # It would be a fault of ours; only to a writing transaction a standby says the same.
     with pytest.raises(sa.exc.DBAPIError, match="read-only"), store.read() as transaction:
         transaction.execute(sa.text("DELETE FROM usage_conflict"))
 
