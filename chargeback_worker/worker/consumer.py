@@ -99,6 +99,8 @@ class Session:
         self._shown: set[TopicPartition] = set()
         self._heard_s = time.monotonic()
         self._silence: str | None = None
+        # Where partitions stood that had messages and gave none, when last looked at.
+        self._kept_back: dict[TopicPartition, int] = {}
         self.positions = Positions(
             role.store,
             consumer,
@@ -153,18 +155,30 @@ class Session:
         return min(most, _CAREFUL_EVENTS) if careful else most
 
     def _listen(self, heard: bool) -> None:
-        """Find out whether the broker is there when nothing comes: a poll does not tell."""
+        """When nothing comes, find out why: a poll tells neither that the broker is away nor that
+        the client is stuck with messages that it does not give."""
         if heard:
             self._heard_s, self._silence = time.monotonic(), None
-        elif time.monotonic() - self._heard_s > _SILENCE_S:
-            try:
-                self._consumer.end_offsets([TopicPartition(self._settings.kafka.usage_topic, 0)])
-                self._silence = None
-            except ConsumerBroken:
-                raise
-            except Unavailable as error:
-                self._silence = str(error)
-            self._heard_s = time.monotonic()
+            self._kept_back = {}
+            return
+        if time.monotonic() - self._heard_s <= _SILENCE_S:
+            return
+        self._heard_s = time.monotonic()
+        held = self.positions.held
+        asked = list(held) or [TopicPartition(self._settings.kafka.usage_topic, 0)]
+        try:
+            ends = self._consumer.end_offsets(asked)
+        except ConsumerBroken:
+            raise
+        except Unavailable as error:
+            self._silence, self._kept_back = str(error), {}
+            return
+        self._silence = None
+        behind = {p: one.expected for p, one in held.items() if ends.get(p, 0) > one.expected}
+        stuck = sorted(str(p) for p, at in behind.items() if self._kept_back.get(p) == at)
+        if stuck:
+            raise ConsumerBroken(f"it does not give the messages there are in {', '.join(stuck)}")
+        self._kept_back = behind
 
     def _trouble(self) -> str | None:
         if self._silence is not None:

@@ -162,7 +162,10 @@ def _end(running: Sequence[_Running]) -> None:
     for number, one in enumerate(running, start=1):
         one.stop.set()
         left_s = ends_s - time.monotonic() - _LEAST_DRAIN_S * (len(running) - number)
-        one.thread.join(max(_LEAST_DRAIN_S, min(one.role.drain_s, left_s)))
+        until_s = time.monotonic() + max(_LEAST_DRAIN_S, min(one.role.drain_s, left_s))
+        while one.thread.is_alive() and time.monotonic() < until_s:
+            # In slices: a signal that comes just before a wait is only heard after it.
+            one.thread.join(_WATCH_S)
         if one.thread.is_alive():
             _log.warning("role did not end in time", action="drain_timeout", role=one.role.name)
 

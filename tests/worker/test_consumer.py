@@ -18,6 +18,7 @@ from chargeback_worker.store.audit import Act
 from chargeback_worker.store.cursors import Cursor, Door
 from chargeback_worker.store.dialects.sqlite import DatabaseUnusable
 from chargeback_worker.usage.event import Grain, Reader
+from chargeback_worker.worker import consumer as role_of_ingest
 from chargeback_worker.worker.consumer import Session, UsageConsumer
 from chargeback_worker.worker.lifecycle import BackOff
 
@@ -256,6 +257,35 @@ def test_records_of_a_partition_without_a_position_discard_the_consumer(rig: Rig
     rig.put(2)
     with pytest.raises(ConsumerBroken, match="without a position"):
         _turn(session)
+
+
+def test_a_client_that_keeps_messages_back_is_discarded_once_it_was_given_time(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role_of_ingest, "_SILENCE_S", 0.0)
+    session = rig.session()
+    _turn(session)
+    assert rig.ended is not None
+    # Behind the back of those who keep the positions, as a client that is stuck does.
+    rig.ended.pause([TopicPartition(TOPIC, 0)])
+    rig.put(1)
+    session.turn()
+    with pytest.raises(ConsumerBroken, match="does not give"):
+        _turn(session)
+    _turn(rig.session())
+    assert rig.cost() == 10**9
+
+
+def test_a_partition_that_is_at_its_end_is_no_reason_to_discard_anything(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role_of_ingest, "_SILENCE_S", 0.0)
+    rig.put(1)
+    session = rig.session()
+    _turn(session, 12)
+    rig.put(2)
+    _turn(session, 12)
+    assert rig.cost() == 2 * 10**9
 
 
 def test_the_role_makes_a_new_consumer_after_an_error_of_the_old_one(
