@@ -37,6 +37,8 @@ _GROUP_COMMIT_S = 1.0
 _CAREFUL_EVENTS = 200
 # A broker that is away is met with silence: after so long without a message it is asked.
 _SILENCE_S = 10.0
+# Longer than the session of a member that was killed lasts, for which the group waits.
+_JOIN_S = 30.0
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class Session:
         self._has_committed = False
         self._shown: set[TopicPartition] = set()
         self._heard_s = time.monotonic()
+        self._joined_s = time.monotonic()
         self._silence: str | None = None
         # Where partitions stood that had messages and gave none, when last looked at.
         self._kept_back: dict[TopicPartition, int] = {}
@@ -116,6 +119,7 @@ class Session:
         # With something to put back, do not stay longer in the poll than the back-off says.
         pause_s = self._back_off.next_s() if waits else POLL_S
         polled = self._consumer.poll(pause_s, self._events_max())
+        self._await_join()
         self._listen(bool(polled))
         self._beat(self._trouble())
         try:
@@ -154,6 +158,14 @@ class Session:
         careful = any(held.careful for held in self.positions.held.values())
         return min(most, _CAREFUL_EVENTS) if careful else most
 
+    def _await_join(self) -> None:
+        """A client whose join of the group went astray polls on for ever without a word."""
+        now_s = time.monotonic()
+        if self.positions.joined:
+            self._joined_s = now_s
+        elif now_s - self._joined_s > _JOIN_S:
+            raise ConsumerBroken(f"the group has not said what is ours for {_JOIN_S:.0f} s")
+
     def _listen(self, heard: bool) -> None:
         """When nothing comes, find out why: a poll tells neither that the broker is away nor that
         the client is stuck with messages that it does not give."""
@@ -183,6 +195,8 @@ class Session:
     def _trouble(self) -> str | None:
         if self._silence is not None:
             return self._silence
+        if not self.positions.joined:
+            return "its place in the group"
         if self.positions.waiting:
             return "the positions of its partitions"
         if self.positions.stopped:

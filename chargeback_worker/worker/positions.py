@@ -51,10 +51,13 @@ class Positions:
     held: dict[TopicPartition, Partition] = field(default_factory=dict)
     waiting: set[TopicPartition] = field(default_factory=set)
     stopped: dict[TopicPartition, str] = field(default_factory=dict)
+    joined: bool = False
+    """Whether the group has said what is ours, be it nothing, since it last took it away."""
     _excused: dict[TopicPartition, bool] = field(default_factory=dict)
 
     def on_assigned(self, partitions: Collection[TopicPartition]) -> None:
         _log.info("partitions assigned", action="assigned", partitions=sorted(map(str, partitions)))
+        self.joined = True
         for partition in sorted(partitions):
             try:
                 self._place(partition)
@@ -65,6 +68,7 @@ class Positions:
                 self.consumer.seek(partition, 0)
 
     def on_revoked(self, partitions: Collection[TopicPartition]) -> None:
+        self.joined = False
         for partition in partitions:
             self.held.pop(partition, None)
             self.waiting.discard(partition)

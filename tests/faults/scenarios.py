@@ -55,6 +55,8 @@ def killed_worker(
     """kill -9 of the worker at random while usage flows."""
     flow, settings, log = _begin(kafka, database_url, folder, pace)
     took = kill_again_and_again(settings, log, flow, seed=pace.seed)
+    assert not flow.failed, flow.failed
+    assert took, log.read_text()[-4000:]
     return _end(
         f"worker killed, {_kind(database_url)}",
         (flow, settings, log),

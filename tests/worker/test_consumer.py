@@ -276,6 +276,21 @@ def test_a_client_that_keeps_messages_back_is_discarded_once_it_was_given_time(
     assert rig.cost() == 10**9
 
 
+def test_a_client_that_the_group_never_answers_is_discarded(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1)
+    session = rig.session()
+    assert rig.ended is not None
+    monkeypatch.setattr(role_of_ingest, "_JOIN_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.ended, "poll", lambda _timeout_s, _max_records: {})
+        with pytest.raises(ConsumerBroken, match="the group has not said"):
+            _turn(session)
+    _turn(rig.session())
+    assert rig.cost() == 10**9
+
+
 def test_a_partition_that_is_at_its_end_is_no_reason_to_discard_anything(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
