@@ -96,9 +96,6 @@ class MemoryBroker:
 
     # What tests and readers use besides.
 
-    def delete_topic(self, name: str) -> None:
-        del self._topics[name]
-
     def recreate_topic(self, name: str) -> None:
         """Empty, under the same name, with another id."""
         gone = self._topics.pop(name)

@@ -27,9 +27,9 @@ def chunks(values: Iterable[T], size: int) -> Iterator[Sequence[T]]:
         yield chunk
 
 
-def amount_columns(name: str, amount: int | None) -> dict[str, int | None]:
-    """An amount as its two columns; both NULL for none."""
-    whole, nano = (None, None) if amount is None else whole_and_nano(amount)
+def amount_columns(name: str, amount: int) -> dict[str, int]:
+    """An amount as its two columns."""
+    whole, nano = whole_and_nano(amount)
     return {f"{name}_whole": whole, f"{name}_nano": nano}
 
 

@@ -1,30 +1,15 @@
-"""Usage keys and records: what makes an event count once, and what it was."""
+"""Usage keys and records: what makes an event count once, and what is kept of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from chargeback_worker.money import NANO
 from chargeback_worker.store import Transaction
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.tables import usage_conflict as conflict
-from chargeback_worker.store.tables import usage_key, usage_record
 from chargeback_worker.usage.event import UsageEvent
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
-    """A usage record as it is stored; `labels` in the order of the grain."""
-
-    event: UsageEvent
-    period: int
-    total_key: bytes
-    cursor_id: int
-    position: int
-    received_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,57 +63,6 @@ def insert_conflicts(
                 for row in rows
             ],
         )
-
-
-def records(
-    transaction: Transaction, *conditions: sa.ColumnElement[bool]
-) -> Iterator[StoredRecord]:
-    """Stored records with their content digest, in chunks, in no order."""
-    statement = (
-        sa.select(usage_record, usage_key.c.content)
-        .join_from(
-            usage_record, usage_key, usage_key.c.identity == usage_record.c.identity, isouter=True
-        )
-        .where(*conditions)
-        .execution_options(yield_per=5_000)
-    )
-    for row in transaction.connection.execute(statement):
-        yield _record(row)
-
-
-def of_total(transaction: Transaction, key: bytes, limit: int) -> list[StoredRecord]:
-    """The first records of a total, by usage id."""
-    statement = (
-        sa.select(usage_record, usage_key.c.content)
-        .join_from(usage_record, usage_key, usage_key.c.identity == usage_record.c.identity)
-        .where(usage_record.c.total_key == key)
-        .order_by(usage_record.c.usage_id, usage_record.c.source)
-        .limit(limit)
-    )
-    return [_record(row) for row in transaction.execute(statement)]
-
-
-def _record(row: sa.Row[Any]) -> StoredRecord:
-    event = UsageEvent(
-        source=row.source,
-        usage_id=row.usage_id,
-        time_us=row.time_us,
-        day=row.day,
-        team=row.team_id,
-        user=row.user_id,
-        agent=row.agent_id,
-        resource_type=row.resource_type,
-        quantity=row.quantity_whole * NANO + row.quantity_nano,
-        cost=row.cost_nano,
-        labels=read_labels(row.labels),
-        resource_id=row.resource_id,
-        metadata=row.metadata,
-        identity=row.identity,
-        content=row.content or b"",
-    )
-    return StoredRecord(
-        event, row.period, row.total_key, row.cursor_id, row.position, row.received_us
-    )
 
 
 def read_labels(text: str | None) -> tuple[str | None, ...]:

@@ -9,7 +9,7 @@ The client fetches the next batch in a thread of its own while the database work
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -147,11 +147,7 @@ class Session:
 
     def hide(self) -> None:
         """The session has ended: what it showed of its partitions is no longer known."""
-        for partition in self._shown:
-            labels = partition.topic, str(partition.partition)
-            self._role.metrics.consumer_lag.remove(*labels)
-            self._role.metrics.partition_stopped.remove(*labels)
-        self._shown = set()
+        self._show_only(set())
 
     def _events_max(self) -> int:
         most = self._settings.ingest.batch_events
@@ -309,17 +305,21 @@ class Session:
     def _show_lag(self) -> None:
         metrics, ends = self._role.metrics, self._consumer.high_watermarks()
         now = self.positions.held.keys() | self.positions.stopped.keys()
-        for partition in self._shown - now:
-            labels = partition.topic, str(partition.partition)
-            metrics.consumer_lag.remove(*labels)
-            metrics.partition_stopped.remove(*labels)
-        self._shown = set(now)
+        self._show_only(now)
         for partition in now:
             labels = partition.topic, str(partition.partition)
             held = self.positions.held.get(partition)
             metrics.partition_stopped.labels(*labels).set(held is None)
             if held is not None and partition in ends:
                 metrics.consumer_lag.labels(*labels).set(max(0, ends[partition] - held.expected))
+
+    def _show_only(self, partitions: Set[TopicPartition]) -> None:
+        """Take out of the metrics what is shown of any other partition."""
+        for partition in self._shown - partitions:
+            labels = partition.topic, str(partition.partition)
+            self._role.metrics.consumer_lag.remove(*labels)
+            self._role.metrics.partition_stopped.remove(*labels)
+        self._shown = set(partitions)
 
 
 def _raw(message: Message) -> RawEvent:
