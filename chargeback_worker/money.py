@@ -143,7 +143,9 @@ def split(total: int, weights: Mapping[K, int], *, otherwise: K) -> dict[K, int]
     """
     if not weights:
         return {otherwise: total}
-    assert all(weight >= 0 for weight in weights.values()), weights
+    assert min(weights.values()) >= 0, weights
+    if len(weights) == 1:
+        return dict.fromkeys(weights, total)
     if not any(weights.values()):
         weights = dict.fromkeys(weights, 1)
     size = abs(total)

@@ -4,6 +4,7 @@ A start is inclusive and an end exclusive, always.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Self
@@ -128,6 +129,10 @@ class BillingRange:
         start_day, _ = _bound(start)
         end_day, end_is_midnight = _bound(end)
         return cls(start_day, end_day if end_is_midnight else end_day + timedelta(days=1))
+
+    def each(self) -> Iterator[date]:
+        """Its days, in order."""
+        return (self.start + timedelta(days=n) for n in range((self.end - self.start).days))
 
     def periods(self) -> list[Period]:
         """The billing periods it touches, in order."""

@@ -4,15 +4,19 @@ Money is divided here and nowhere else in the room.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
+from chargeback_worker.allocation.directory import Directory
+from chargeback_worker.allocation.drivers import Attributed, Drivers
+from chargeback_worker.allocation.match import Condition
 from chargeback_worker.allocation.methods import METHODS
 from chargeback_worker.allocation.pair import UNALLOCATED, Pair
-from chargeback_worker.allocation.pool import Attributed, Dimension, Drivers, Pool
-from chargeback_worker.allocation.rule import DEFAULT, Rule, cited, in_effect
+from chargeback_worker.allocation.pool import Pool
+from chargeback_worker.allocation.rule import Rule, cited, in_effect
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.money import split
 from chargeback_worker.usage.total import UsageTotal
@@ -73,10 +77,10 @@ def allocate(totals: Iterable[UsageTotal], snapshot: Snapshot) -> list[Part]:
 
 def pools(totals: Iterable[UsageTotal], snapshot: Snapshot) -> list[RulePool]:
     """The pools of every rule that claims anything. No money is divided yet."""
-    usage = tuple(Attributed(snapshot.directory.owner(total), total) for total in totals)
+    usage = _attributed(totals, snapshot.directory)
     drivers = Drivers(usage)
     made: list[RulePool] = []
-    for rule, claimed in _claims(usage, snapshot.rules):
+    for rule, claimed in _claims(usage, snapshot):
         of_rule = METHODS[rule.rule_type].pools(claimed, rule, snapshot.directory, drivers)
         _assert_partition(rule, claimed, of_rule)
         made.extend(RulePool(rule, pool) for pool in of_rule)
@@ -92,49 +96,104 @@ def divide(claimed: Iterable[RulePool]) -> list[Part]:
         for resource_type, used in _by_resource_type(pool.usage).items():
             for pair, cost in split(used.cost, weights, otherwise=UNALLOCATED).items():
                 key = PartKey(rule.rule_id, rule.version, pair, resource_type)
-                part = gathered.setdefault(key, _Gathered())
-                part.take(cost, used, None if pool.own else Fraction(weights[pair], whole))
+                part = gathered.get(key)
+                if part is None:
+                    part = gathered[key] = _Gathered()
+                part.take(cost, used, None if pool.own else (weights[pair], whole))
     parts = [part.freeze(key) for key, part in gathered.items() if part.cost]
     return sorted(parts, key=lambda part: part.key.sort_key)
 
 
-def looks_at(snapshot: Snapshot) -> frozenset[Dimension]:
-    """What must be kept apart of totals for this allocation: they may be summed over the rest."""
-    dimensions: set[Dimension] = set()
-    for rule in snapshot.rules:
-        dimensions |= METHODS[rule.rule_type].looks_at
-        if rule.effective_from or rule.effective_to:
-            dimensions.add("day")
-    return frozenset(dimensions)
+class Queue:
+    """The rules of a day in the order in which they claim.
+
+    Each rule is a bit, the first one the lowest. For a value of a field the bits of the rules that
+    take it are found once; the lowest bit that all fields of a total have in common claims it.
+    """
+
+    def __init__(self, rules: Sequence[Rule], labels: Sequence[str]) -> None:
+        self._rules = rules
+        claims = [METHODS[rule.rule_type].claims(rule) for rule in rules]
+        self._teams = _Bits([claim.teams for claim in claims])
+        self._users = _Bits([claim.users for claim in claims])
+        self._agents = _Bits([claim.agents for claim in claims])
+        self._resource_types = _Bits([claim.resource_types for claim in claims])
+        by_label = [_Bits([claim.label(name) for claim in claims]) for name in labels]
+        self._labels = [(place, bits) for place, bits in enumerate(by_label) if bits.matter]
+
+    def first(self, owner: Pair, total: UsageTotal) -> Rule:
+        """The rule that claims a total; `DEFAULT`, the last one, takes everything."""
+        bits = (
+            self._teams[owner.team]
+            & self._users[owner.user]
+            & self._agents[total.agent]
+            & self._resource_types[total.resource_type]
+        )
+        for place, of_label in self._labels:
+            bits &= of_label[total.labels[place]]
+        return self._rules[(bits & -bits).bit_length() - 1]
+
+
+class _Bits(dict[str | None, int]):
+    """For a value of a field, the rules that take it."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self._conditions = conditions
+        self.matter = not all(condition.takes_all for condition in conditions)
+        named = (condition.values for condition in conditions if condition.values is not None)
+        # Few values are named, and to all others the rules are the same.
+        self._told_apart = frozenset[str | None]([None]).union(*named)
+        self._others = sum(1 << n for n, taken in enumerate(conditions) if taken.values is None)
+
+    def __missing__(self, value: str | None) -> int:
+        bits = self._others
+        if value in self._told_apart:
+            bits = sum(1 << n for n, taken in enumerate(self._conditions) if taken.takes(value))
+        self[value] = bits
+        return bits
+
+
+def _attributed(totals: Iterable[UsageTotal], directory: Directory) -> tuple[Attributed, ...]:
+    """Each total with the pair it belongs to, equal pairs being one object: they are looked up
+    for every total, and the same object is found fastest."""
+    pairs: dict[Pair, Pair] = {}
+
+    @cache
+    def owner(team: str | None, user: str | None, day: date) -> Pair:
+        pair = directory.owner(team, user, day)
+        return pairs.setdefault(pair, pair)
+
+    return tuple([Attributed(owner(used.team, used.user, used.day), used) for used in totals])
 
 
 def _claims(
-    usage: Sequence[Attributed], rules: Sequence[Rule]
+    usage: Sequence[Attributed], snapshot: Snapshot
 ) -> Iterable[tuple[Rule, list[Attributed]]]:
     """Each total whole to the first rule in effect on its day that takes it."""
-    on_day: dict[date, tuple[Rule, ...]] = {}
+    queues: dict[date, Queue] = {}
     claimed: dict[tuple[str, int], tuple[Rule, list[Attributed]]] = {}
     for attributed in usage:
-        day = attributed.total.day
-        if day not in on_day:
-            on_day[day] = in_effect(rules, day)
-        rule = _claimant(attributed, on_day[day])
+        owner, total = attributed
+        queue = queues.get(total.day)
+        if queue is None:
+            rules = in_effect(snapshot.rules, total.day)
+            queue = queues[total.day] = Queue(rules, snapshot.labels)
+        rule = queue.first(owner, total)
         key = (rule.rule_id, rule.version)
-        claimed.setdefault(key, (rule, []))[1].append(attributed)
+        of_rule = claimed.get(key)
+        if of_rule is None:
+            of_rule = claimed[key] = (rule, [])
+        of_rule[1].append(attributed)
     return claimed.values()
 
 
-def _claimant(attributed: Attributed, rules: Sequence[Rule]) -> Rule:
-    for rule in rules:
-        if METHODS[rule.rule_type].claims(rule, attributed):
-            return rule
-    raise AssertionError(f"{DEFAULT.cited} takes everything")
-
-
 def _assert_partition(rule: Rule, claimed: Sequence[Attributed], made: Sequence[Pool]) -> None:
-    pooled = [id(attributed) for pool in made for attributed in pool.usage]
-    assert len(pooled) == len(claimed), (rule.cited, len(pooled), len(claimed))
-    assert set(pooled) == set(map(id, claimed)), f"{rule.cited} pools what it did not claim"
+    pooled = sum(len(pool.usage) for pool in made)
+    assert pooled == len(claimed), (rule.cited, pooled, len(claimed))
+    left = set(map(id, claimed))
+    for pool in made:
+        left.difference_update(map(id, pool.usage))
+    assert not left, f"{rule.cited} pools what it did not claim"
     keys = [pool.key for pool in made]
     assert len(set(keys)) == len(keys), (rule.cited, keys)
 
@@ -149,11 +208,16 @@ class _Used:
 def _by_resource_type(usage: Iterable[Attributed]) -> Mapping[str, _Used]:
     sums: dict[str, _Used] = {}
     for _, total in usage:
-        used = sums.setdefault(total.resource_type, _Used())
+        used = sums.get(total.resource_type)
+        if used is None:
+            used = sums[total.resource_type] = _Used()
         used.cost += total.cost
         used.quantity += total.quantity
         used.records += total.records
     return sums
+
+
+_ALL = Fraction(1)
 
 
 @dataclass(slots=True)
@@ -161,19 +225,21 @@ class _Gathered:
     cost: int = 0
     quantity: int = 0
     records: int = 0
-    shares: list[Fraction] = field(default_factory=list)
+    splits: int = 0
+    weight: tuple[int, int] = (1, 1)
 
-    def take(self, cost: int, used: _Used, share: Fraction | None) -> None:
-        """One pool's part; `share` is None where nothing was divided."""
+    def take(self, cost: int, used: _Used, weight: tuple[int, int] | None) -> None:
+        """One pool's part; `weight` is its weight of the whole, None where nothing was divided."""
         self.cost += cost
         self.records += used.records
-        if share is None:
+        if weight is None:
             self.quantity += used.quantity
         else:
-            self.shares.append(share)
+            self.splits += 1
+            self.weight = weight
 
     def freeze(self, key: PartKey) -> Part:
-        share = Fraction(1) if not self.shares else None
-        if len(self.shares) == 1:
-            share = self.shares[0]
-        return Part(key, self.cost, self.quantity, self.records, bool(self.shares), share)
+        share: Fraction | None = _ALL
+        if self.splits:
+            share = Fraction(*self.weight) if self.splits == 1 else None
+        return Part(key, self.cost, self.quantity, self.records, bool(self.splits), share)

@@ -1,30 +1,18 @@
 """What a method is given and what it makes: attributed totals in, pools with exact weights out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from chargeback_worker.allocation.directory import Directory
+from chargeback_worker.allocation.drivers import Attributed, Drivers
+from chargeback_worker.allocation.match import Claim
 from chargeback_worker.allocation.pair import UNALLOCATED, Pair
 from chargeback_worker.allocation.rule import Rule
-from chargeback_worker.usage.total import UsageTotal
 
 Dimension = Literal["day", "agent", "labels"]
-"""What a rule may look at in a total, besides its pair and its resource type."""
-
-
-class Attributed(NamedTuple):
-    """A usage total with the pair it belongs to once the directory is applied."""
-
-    owner: Pair
-    total: UsageTotal
-
-
-@dataclass(frozen=True, slots=True)
-class Drivers:
-    """What weights may derive from: all usage of the period, whatever rule claims it."""
-
-    usage: tuple[Attributed, ...]
+"""What a method may look at in a total by itself, besides its pair and its resource type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +34,14 @@ class Pool:
     def owned(cls, owner: Pair, usage: Sequence[Attributed]) -> "Pool":
         return cls(("own", owner.team, owner.user), {owner: 1}, usage, own=True)
 
+    @classmethod
+    def owned_each(cls, usage: Iterable[Attributed]) -> list["Pool"]:
+        """A pool for each pair that the usage belongs to."""
+        by_owner: defaultdict[Pair, list[Attributed]] = defaultdict(list)
+        for attributed in usage:
+            by_owner[attributed.owner].append(attributed)
+        return [cls.owned(owner, claimed) for owner, claimed in by_owner.items()]
+
     def __post_init__(self) -> None:
         assert not self.own or len(self.weights) == 1, self.key
         assert all(weight >= 0 for weight in self.weights.values()), self.weights
@@ -59,14 +55,34 @@ class Pool:
         return {pair: weight for pair, weight in self.weights.items() if weight}
 
 
+class Objection(NamedTuple):
+    """Why a method cannot work with a rule: the kind of fault, the rule's field, and a sentence."""
+
+    kind: str
+    field: str
+    sentence: str
+
+
+def _nothing_to_object(rule: Rule) -> Iterable[Objection]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
-    """The two functions of a rule type, and what they look at.
+    """What there is to know of a rule type; no function of it computes money.
 
-    `claims` says whether a rule of this type takes a total that no earlier rule took; `pools`
-    partitions all that it took. Neither computes money.
+    `claims`: which totals a rule of this type takes, if no earlier rule took them.
+    `pools`: a partition of all that it took, with weights.
+    `says`: in plain words who bears what it claims, as the end of "rent@1 …".
+    `uses`: the fields of a written rule, besides match and team_id, that it looks at.
+    `check`: what makes a rule of this type impossible, when it is written.
+    `looks_at`: dimensions of totals that `pools` tells apart by itself; `day` too where it asks the
+    directory about another team than the one that usage belongs to.
     """
 
-    claims: Callable[[Rule, Attributed], bool]
+    claims: Callable[[Rule], Claim]
     pools: Callable[[Sequence[Attributed], Rule, Directory, Drivers], list[Pool]]
+    says: Callable[[Rule], str]
+    uses: frozenset[str] = frozenset()
+    check: Callable[[Rule], Iterable[Objection]] = _nothing_to_object
     looks_at: frozenset[Dimension] = frozenset()

@@ -16,7 +16,7 @@ from chargeback_worker.allocation.rule import Rule
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Rules (all versions that may speak for a day of the period), directory and settings."""
+    """Rules (the versions that speak for a day of the period), directory and settings."""
 
     rules: tuple[Rule, ...] = ()
     directory: Directory = EMPTY
@@ -32,8 +32,9 @@ class Snapshot:
         return pair.billed(self.bill_to)
 
     def tax_rate(self, receiver: Pair) -> int:
-        """The receiver's rate in units of 10**-9."""
-        return self.tax_rate_nano
+        """The receiver's rate in units of 10**-9: of the directory, else of the settings."""
+        own = None if receiver.team is None else self.directory.tax_rate_nano(receiver.team)
+        return self.tax_rate_nano if own is None else own
 
     def to_document(self) -> dict[str, Any]:
         """Plain values that JSON can hold without loss; `from_document` reads them back."""

@@ -12,6 +12,7 @@ from chargeback_worker.cli.audit import audit
 from chargeback_worker.cli.config import config
 from chargeback_worker.cli.database import database
 from chargeback_worker.cli.demo import demo
+from chargeback_worker.cli.directory import directory
 from chargeback_worker.cli.doctor import doctor
 from chargeback_worker.cli.door import Door
 from chargeback_worker.cli.ingest import ingest
@@ -19,6 +20,7 @@ from chargeback_worker.cli.invoices import invoices
 from chargeback_worker.cli.offsets import offsets
 from chargeback_worker.cli.periods import close, periods
 from chargeback_worker.cli.quarantine import quarantine
+from chargeback_worker.cli.rules import rules
 from chargeback_worker.cli.run import run
 from chargeback_worker.cli.session import Session, read_flags
 from chargeback_worker.cli.simulate import simulated
@@ -97,6 +99,8 @@ program.command(
 )(simulated)
 program.command(epilog="Example: chargeback ingest usage-2026-10-*.jsonl.gz")(ingest)
 program.add_typer(usage, name="usage")
+program.add_typer(rules, name="rules")
+program.add_typer(directory, name="directory")
 program.command(epilog="Example: chargeback close 2026-10 --dry-run")(close)
 program.command(epilog="Example: chargeback periods -o json")(periods)
 program.add_typer(invoices, name="invoices")

@@ -7,6 +7,7 @@ and verify use it too. What differs between them is only what was booked.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from math import gcd
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ class Owed:
     """A difference that a close books, for the month `origin`; never of exactly nothing.
 
     `cause` is set where `origin` is an earlier month than the one that is closing: an adjustment.
+    `share` is the pair's share, by this settlement, of the pool that was split; see `Part`.
     """
 
     origin: Period
@@ -50,6 +52,7 @@ class Owed:
     records: int
     shared: bool
     cause: Cause | None = None
+    share: Fraction | None = None
 
     @property
     def pair(self) -> Pair:
@@ -72,7 +75,7 @@ def settle(
     records up to date; where only these differ nothing is owed and they wait for the next time.
     """
     totals = list(totals)
-    assert all(total.origin_period == origin for total in totals), origin
+    assert all(Period.of(day) == origin for day in {total.day for total in totals}), origin
     made = pools(totals, snapshot)
     fresh = {part.key: part for part in divide(made)}
     moved = None
@@ -81,9 +84,11 @@ def settle(
         moved = _moved(made, pools(punctual, snapshot))
     owed = []
     for key in fresh.keys() | booked.keys():
-        difference = _difference(fresh.get(key), booked.get(key, NOTHING))
+        part = fresh.get(key)
+        difference = _difference(part, booked.get(key, NOTHING))
         if difference.cost:
-            owed.append(Owed(origin, key, *difference, cause=_cause(key, moved)))
+            share = None if part is None else part.share
+            owed.append(Owed(origin, key, *difference, cause=_cause(key, moved), share=share))
     due = sum(total.cost for total in totals) - sum(before.cost for before in booked.values())
     assert sum(row.cost for row in owed) == due, (origin, due)
     return sorted(owed, key=lambda row: row.key.sort_key)

@@ -27,11 +27,11 @@ from chargeback_worker.pipeline.closing.settlement import (
     Settlement,
     check_conserved,
     compute,
-    snapshot_of,
 )
 from chargeback_worker.store import (
     Store,
     Transaction,
+    allocations,
     audit,
     bookings,
     closes,
@@ -48,8 +48,6 @@ LEASE_S = 60.0
 _SECOND_US = 1_000_000
 _RETRY_FIRST_S = 30
 _RETRY_LAST_S = 3_600
-# No month has this number: whoever starts to close any period holds it.
-_ANY_PERIOD = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +99,8 @@ def start_closing(
     if forced:
         act.require_reason("close a period before all its usage is stored")
     with store.begin() as transaction:
-        for number in (_ANY_PERIOD, period.number):
-            transaction.dialect.own_period(transaction.connection, number)
+        periods.hold_off_closing(transaction)
+        transaction.dialect.own_period(transaction.connection, period.number)
         row = periods.find_or_make(transaction, period, ZoneInfo(terms.timezone))
         if row.state is PeriodState.CLOSED:
             return closes.last(transaction, period)
@@ -131,12 +129,13 @@ def finish_closing(
             raise LeaseLost(period)
         row = periods.find(transaction, period)
         assert row is not None
-        snapshot = snapshot_of(transaction, period, terms)
+        snapshot = snapshots.of_now(transaction, period.days(), terms)
         snapshots.insert(transaction, period, row.revision, snapshot)
         last = invoices.last_number(transaction, period)
         computed = compute(transaction, row, snapshot, now_us=act.now_us, first_number=last + 1)
         books = computed.books
         bookings.insert(transaction, period, row.revision, computed.owed, snapshot)
+        allocations.forget(transaction, period)
         invoices.insert(transaction, books.invoices)
         invoices.give_out_numbers(transaction, period, len(books.invoices))
         done = Close(
@@ -168,7 +167,7 @@ def dry_run(store: Store, period: Period, terms: Snapshot, now_us: int) -> Settl
             row = periods.not_made_yet(period, ZoneInfo(terms.timezone))
         if row.state is PeriodState.CLOSED:
             raise PeriodIsClosed(period)
-        snapshot = snapshot_of(transaction, period, terms)
+        snapshot = snapshots.of_now(transaction, period.days(), terms)
         first_number = invoices.peek_last_number(transaction, period) + 1
         return compute(transaction, row, snapshot, now_us=now_us, first_number=first_number)
 

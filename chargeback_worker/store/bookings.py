@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import sqlalchemy as sa
@@ -110,6 +111,7 @@ def _row(period: Period, revision: int, owed: Owed, snapshot: Snapshot) -> dict[
         "records": owed.records,
         "shared": int(owed.shared),
         "cause": None if owed.cause is None else owed.cause.value,
+        "share": None if owed.share is None else str(owed.share),
     }
 
 
@@ -138,5 +140,6 @@ def _booking(row: sa.Row[Any]) -> Booking:
             row.records,
             bool(row.shared),
             Cause(row.cause) if row.cause else None,
+            None if row.share is None else Fraction(row.share),
         ),
     )

@@ -1,16 +1,22 @@
 """Usage totals as a settlement reads them: by the month the usage happened in."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from chargeback_worker.allocation.pool import Dimension
-from chargeback_worker.period import Period, day_from_number, day_number
+from chargeback_worker.allocation.grouping import Grouping, Values
+from chargeback_worker.money import EXA, NANO
+from chargeback_worker.period import BillingRange, Period, day_from_number, day_number
 from chargeback_worker.store import Transaction, sums
+from chargeback_worker.store.dialects import Dialect
 from chargeback_worker.store.tables import usage_total as table
 from chargeback_worker.store.usage import read_labels
 from chargeback_worker.usage.total import UsageTotal
+
+_SMALL = ("cost_whole", "cost_nano", "quantity_exa", "quantity_nano", "records")
 
 
 def late_in(transaction: Transaction, period: Period) -> list[Period]:
@@ -33,38 +39,75 @@ def has_late(transaction: Transaction, period: Period, origin: Period) -> bool:
 
 
 def counted(
-    transaction: Transaction,
-    origin: Period,
-    periods: Iterable[Period],
-    looks_at: Collection[Dimension],
+    transaction: Transaction, origin: Period, periods: Iterable[Period], kept: Grouping
 ) -> list[UsageTotal]:
-    """The totals of a month that those periods bill, summed over what no rule looks at.
+    """The totals of a month that those periods bill, summed over what no rule tells apart."""
+    return grouped(transaction, kept, _billed_in(periods), _happened_in(origin))
 
-    What was summed over stands there as if missing; of days the first of the month stands for all.
-    """
-    kept: dict[str, sa.Column[Any]] = {
-        "period": table.c.period,
-        "team_id": table.c.team_id,
-        "user_id": table.c.user_id,
-        "resource_type": table.c.resource_type,
-    }
-    if "day" in looks_at:
-        kept["day"] = table.c.day
-    if "agent" in looks_at:
-        kept["agent_id"] = table.c.agent_id
-    if "labels" in looks_at:
-        kept["labels"] = table.c.labels
-    statement = (
-        sa.select(
-            *kept.values(),
-            *sums.of_amount(table, "cost"),
-            *sums.of_wide(table, "quantity"),
-            *sums.of_column("records", table.c.records),
-        )
-        .where(_billed_in(periods), _happened_in(origin))
-        .group_by(*kept.values())
+
+def of_days(transaction: Transaction, days: BillingRange, kept: Grouping) -> list[UsageTotal]:
+    """The totals of usage on those days, whichever period bills them, summed in the same way."""
+    return grouped(transaction, kept, _on_days(days))
+
+
+def grouped(
+    transaction: Transaction, kept: Grouping, *conditions: sa.ColumnElement[bool]
+) -> list[UsageTotal]:
+    """The totals that meet those conditions, summed over what is not kept."""
+    dialect, nothing = transaction.dialect, sa.null()
+    look_at_labels = any(values.looked_at for values in kept.labels)
+    by: tuple[sa.ColumnElement[Any], ...] = (
+        # First what differs most: SQLite sorts all totals, and is fast where that decides.
+        table.c.user_id,
+        _stretch(dialect, kept) if kept.tells_days_apart else nothing,
+        table.c.resource_type,
+        _kept(dialect, table.c.agent_id, kept.agents) if kept.agents.looked_at else nothing,
+        # Taken apart below, once for each list that there is and not for each total.
+        table.c.labels if look_at_labels else nothing,
+        table.c.team_id,
+        table.c.period,
     )
-    return [_total(row, origin) for row in transaction.execute(statement)]
+    statement = sa.select(
+        *(column.label(f"by_{place}") for place, column in enumerate(by)),
+        *(sums.of_small(name, table.c[name]) for name in _SMALL),
+        # Quantities alone may pass 64 bits in a sum.
+        sums.of_small("high", table.c.quantity_whole // NANO),
+        sums.of_small("low", table.c.quantity_whole % NANO),
+    ).where(*conditions)
+    # By place: to PostgreSQL an expression with parameters is another one when it comes twice.
+    rows = transaction.execute(statement.group_by(*(sa.text(str(n + 1)) for n in range(len(by)))))
+    return _merged(rows, kept)
+
+
+def _merged(rows: Iterable[Sequence[Any]], kept: Grouping) -> list[UsageTotal]:
+    """The groups; several rows are of one where only labels tell them apart that are not kept."""
+    labels_of = cache(lambda text: _kept_labels(text, kept))
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for row in rows:
+        user, day, resource_type, agent, text, team, period, *of_row = row
+        cost_whole, cost_nano, exa, nano, records, high, low = of_row
+        key = (period, day, team, user, agent, resource_type, labels_of(text))
+        cost = cost_whole * NANO + cost_nano
+        quantity = (exa * EXA + high * NANO + low) * NANO + nano
+        summed = found.get(key)
+        if summed is None:
+            found[key] = [cost, quantity, records]
+        else:
+            summed[0] += cost
+            summed[1] += quantity
+            summed[2] += records
+    period_of, day_of = cache(Period.from_number), cache(day_from_number)
+    first = kept.days[0]
+    return [
+        UsageTotal(
+            period_of(period), first if day is None else day_of(day), team, user, *others, *summed
+        )
+        for (period, day, team, user, *others), summed in found.items()
+    ]
+
+
+def _kept_labels(text: str | None, kept: Grouping) -> tuple[str | None, ...]:
+    return kept.kept_labels(read_labels(text) or (None,) * len(kept.labels))
 
 
 def cost_for(transaction: Transaction, origin: Period, periods: Iterable[Period]) -> int:
@@ -97,22 +140,41 @@ def _billed_in(periods: Iterable[Period]) -> sa.ColumnElement[bool]:
 
 
 def _happened_in(origin: Period) -> sa.ColumnElement[bool]:
-    days = origin.days()
+    return _on_days(origin.days())
+
+
+def _on_days(days: BillingRange) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.day >= day_number(days.start), table.c.day < day_number(days.end))
 
 
-def _total(row: sa.Row[Any], origin: Period) -> UsageTotal:
-    fields = row._mapping
-    day = fields.get("day")
-    return UsageTotal(
-        period=Period.from_number(row.period),
-        day=origin.days().start if day is None else day_from_number(day),
-        team=row.team_id,
-        user=row.user_id,
-        agent=fields.get("agent_id"),
-        resource_type=row.resource_type,
-        labels=read_labels(fields.get("labels")),
-        cost=sums.read_amount(row, "cost"),
-        quantity=sums.read_wide(row, "quantity"),
-        records=sums.read_column(row, "records"),
-    )
+def _stretch(dialect: Dialect, kept: Grouping) -> sa.ColumnElement[int]:
+    """The day that stands for a day, as `Grouping.day` finds it."""
+    teams, users = _by_day(kept.team_days), _by_day(kept.user_days)
+    first, *later = sorted({*kept.days, *teams, *users})
+    begun = []
+    for start in reversed(later):
+        by_then = table.c.day >= day_number(start)
+        if start not in kept.days:
+            team = dialect.among(table.c.team_id, teams.get(start, ()))
+            user = dialect.among(table.c.user_id, users.get(start, ()))
+            by_then &= team | (table.c.team_id.is_(None) & user)
+        begun.append((by_then, sa.literal(day_number(start))))
+    return sa.case(*begun, else_=day_number(first))
+
+
+def _by_day(changes: Mapping[str, Iterable[date]]) -> dict[date, list[str]]:
+    found: dict[date, list[str]] = {}
+    for name, days in changes.items():
+        for day in days:
+            found.setdefault(day, []).append(name)
+    return found
+
+
+def _kept(dialect: Dialect, column: sa.ColumnElement[Any], values: Values) -> sa.ColumnElement[Any]:
+    if values.whole:
+        return column
+    named = [value for value in values.named if value is not None]
+    as_they_are: sa.ColumnElement[bool] = column.is_(None)
+    if named:
+        as_they_are |= dialect.among(column, named)
+    return sa.case((as_they_are, column), else_=values.other)

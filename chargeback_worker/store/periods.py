@@ -8,10 +8,13 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from chargeback_worker.period import Period, to_us
+from chargeback_worker.period import BillingRange, Period, to_us
 from chargeback_worker.store import Transaction, cursors
 from chargeback_worker.store.tables import billing_period as table
 from chargeback_worker.store.tables import period_watermark as watermark
+
+# No month has this number: whoever starts to close any period holds it.
+_ANY_PERIOD = 0
 
 
 class PeriodState(StrEnum):
@@ -110,6 +113,31 @@ def find_or_make(transaction: Transaction, period: Period, zone: ZoneInfo) -> Pe
 def listed(transaction: Transaction) -> Sequence[PeriodRow]:
     """All periods with a row, oldest first."""
     return [_period(row) for row in transaction.execute(sa.select(table).order_by("period"))]
+
+
+def hold_off_closing(transaction: Transaction) -> None:
+    """Let nobody else start to close any period until this transaction ends."""
+    transaction.dialect.own_period(transaction.connection, _ANY_PERIOD)
+
+
+def closed_days(transaction: Transaction) -> tuple[BillingRange, ...]:
+    """The days of all months that are closed, months in a row as one range.
+
+    It waits for a close that is being finished, and holds off those that have begun, so that what
+    is decided by it and the close agree on which of them came first.
+    """
+    rows = transaction.execute(
+        sa.select(table.c.period, table.c.state).order_by(table.c.period).with_for_update(read=True)
+    )
+    found: list[BillingRange] = []
+    for row in rows:
+        if row.state != PeriodState.CLOSED.value:
+            continue
+        days = Period.from_number(row.period).days()
+        if found and found[-1].end == days.start:
+            days = BillingRange(found.pop().start, days.end)
+        found.append(days)
+    return tuple(found)
 
 
 def is_being_closed(transaction: Transaction, period: Period) -> bool:

@@ -1,14 +1,33 @@
 """What each close decided by, kept for ever: late usage of a month is settled by its own."""
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 import sqlalchemy as sa
 
+from chargeback_worker.allocation.rule import Rule, speaking
 from chargeback_worker.allocation.snapshot import Snapshot
-from chargeback_worker.period import Period
-from chargeback_worker.store import Transaction
+from chargeback_worker.period import BillingRange, Period
+from chargeback_worker.store import Transaction, directories, rules
 from chargeback_worker.store.tables import snapshot as table
+
+
+def of_now(
+    transaction: Transaction,
+    days: BillingRange,
+    terms: Snapshot,
+    *,
+    instead: Iterable[Rule] | None = None,
+) -> Snapshot:
+    """What those days would be decided by now: the settings, and what is stored of the rest.
+
+    `instead` stands in for all stored rules.
+    """
+    versions = rules.versions(transaction) if instead is None else instead
+    directory = directories.directory_of_now(transaction)
+    return replace(terms, rules=speaking(versions, days), directory=directory)
 
 
 def insert(transaction: Transaction, period: Period, revision: int, snapshot: Snapshot) -> None:

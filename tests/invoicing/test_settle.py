@@ -1,5 +1,6 @@
-from collections.abc import Iterator
+import json
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -7,26 +8,25 @@ from hypothesis import strategies as st
 
 from chargeback_worker.allocation.engine import allocate
 from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.invoicing.document import encode, invoice_document
 from chargeback_worker.invoicing.settle import Booked, Cause, settle
 from chargeback_worker.period import Period
 from chargeback_worker.usage.total import UsageTotal
-from tests.support import made_usage, trial_methods
+from tests.support import made_rules, made_usage, reference_allocation
+from tests.support.laws import law
 from tests.support.pure_ledger import Ledger, book, usage
 
 OCTOBER, NOVEMBER = Period(2025, 10), Period(2025, 11)
-SHARED = Snapshot(rules=(trial_methods.BY_USAGE,))
-TEAMS = Snapshot(rules=(trial_methods.BY_TEAM,))
-snapshots = st.sampled_from([Snapshot(), SHARED, TEAMS])
+SHARED = Snapshot(rules=(Rule("shared", 1, "by_usage"),))
+TEAMS = Snapshot(rules=(Rule("teams", 1, "by_team"),))
+usages = made_usage.totals(labels=made_usage.LABELS)
+snapshots = made_rules.snapshots()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _methods() -> Iterator[None]:
-    with trial_methods.installed():
-        yield
-
-
-@given(made_usage.totals(), made_usage.totals(), snapshots)
+@law()
+@given(usages, usages, snapshots)
 def test_booked_and_owed_are_what_a_fresh_allocation_gives(
     punctual: list[UsageTotal], late: list[UsageTotal], snapshot: Snapshot
 ) -> None:
@@ -42,7 +42,8 @@ def test_booked_and_owed_are_what_a_fresh_allocation_gives(
     assert sum(row.cost for row in ledger.owed) == sum(total.cost for total in late)
 
 
-@given(made_usage.totals(), made_usage.totals(), snapshots)
+@law()
+@given(usages, usages, snapshots)
 def test_what_is_settled_owes_nothing_more(
     punctual: list[UsageTotal], late: list[UsageTotal], snapshot: Snapshot
 ) -> None:
@@ -55,7 +56,8 @@ def test_what_is_settled_owes_nothing_more(
     assert ledger.settle(OCTOBER, NOVEMBER, snapshot) == []
 
 
-@given(made_usage.totals(), snapshots, snapshots)
+@law()
+@given(usages, snapshots, snapshots)
 def test_closing_again_by_other_rules_books_the_difference_alone(
     totals: list[UsageTotal], first: Snapshot, second: Snapshot
 ) -> None:
@@ -70,6 +72,44 @@ def test_closing_again_by_other_rules_books_the_difference_alone(
         book(booked, row)
     fresh = {part.key: part.cost for part in allocate(totals, second)}
     assert {key: row.cost for key, row in booked.items() if row.cost} == fresh
+
+
+@law(100)
+@given(usages, usages, snapshots)
+def test_a_row_is_told_that_the_driver_changed_where_usage_that_was_there_is_divided_otherwise(
+    punctual: list[UsageTotal], late: list[UsageTotal], snapshot: Snapshot
+) -> None:
+    ledger = Ledger()
+    ledger.ingest(punctual)
+    ledger.close(OCTOBER, snapshot)
+    ledger.ingest(late)
+    owed = ledger.settle(OCTOBER, NOVEMBER, snapshot)
+    causes = reference_allocation.causes(
+        ledger.totals, lambda total: total.period == NOVEMBER, snapshot
+    )
+    assert [row.cause for row in owed] == [causes.get(row.key, Cause.LATE_USAGE) for row in owed]
+
+
+@law(40)
+@given(usages, usages, snapshots, snapshots, st.randoms(use_true_random=False))
+def test_the_same_history_gives_the_same_bytes(
+    punctual: list[UsageTotal],
+    late: list[UsageTotal],
+    first: Snapshot,
+    second: Snapshot,
+    random: Random,
+) -> None:
+    """From the stored snapshots, and in whatever order usage is read."""
+
+    def history(mixed: bool) -> bytes:
+        ledger = Ledger()
+        for used, period, snapshot in ((punctual, OCTOBER, first), (late, NOVEMBER, second)):
+            ledger.ingest(random.sample(used, len(used)) if mixed else used)
+            stored = json.loads(json.dumps(snapshot.to_document()))
+            ledger.close(period, Snapshot.from_document(stored) if mixed else snapshot)
+        return encode([invoice_document(invoice) for invoice in ledger.invoices])
+
+    assert history(mixed=True) == history(mixed=False)
 
 
 def test_a_reversed_row_brings_back_its_quantity() -> None:

@@ -14,6 +14,7 @@ from chargeback_worker.invoicing.settle import Owed, settle
 from chargeback_worker.money import NANO, NANO_PER_CENT, divide_half_even
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline import close as step
+from chargeback_worker.pipeline.allocate import allocate
 from chargeback_worker.pipeline.close import close, dry_run, finish_closing, start_closing
 from chargeback_worker.pipeline.closing import settlement
 from chargeback_worker.pipeline.closing.may_close import (
@@ -27,7 +28,16 @@ from chargeback_worker.pipeline.closing.may_close import (
 )
 from chargeback_worker.pipeline.closing.settlement import NotConserved
 from chargeback_worker.pipeline.due import note_ends
-from chargeback_worker.store import Store, audit, bookings, closes, origins, schema, snapshots
+from chargeback_worker.store import (
+    Store,
+    allocations,
+    audit,
+    bookings,
+    closes,
+    origins,
+    schema,
+    snapshots,
+)
 from chargeback_worker.store.audit import ReasonMissing
 from chargeback_worker.store.periods import PeriodState
 from chargeback_worker.store.tables import booking, invoice, outbox, period_close, snapshot
@@ -454,3 +464,12 @@ def test_a_forced_close_is_audited_with_its_reason(store: Store) -> None:
         ("close", "the topic is lost"),
         ("close.force", "the topic is lost"),
     ]
+
+
+def test_a_close_leaves_no_allocation_run_of_its_month(store: Store) -> None:
+    """Reopened later, the month would show what was computed before it was closed."""
+    Feed(store).send(*_OCTOBER_USAGE)
+    assert allocate(store, OCTOBER, TERMS, act()) is not None
+    closed(store)
+    with store.read() as transaction:
+        assert allocations.find(transaction, OCTOBER) is None

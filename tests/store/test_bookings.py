@@ -12,7 +12,7 @@ from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.settle import Booked, Cause, Owed
 from chargeback_worker.money import NANO
 from chargeback_worker.period import Period
-from chargeback_worker.store import Store, bookings, origins, periods, snapshots, totals
+from chargeback_worker.store import Store, bookings, origins, periods, snapshots
 from chargeback_worker.store.tables import billing_period
 from tests.support.feed import Feed, set_state, usage
 from tests.support.ledger import NOVEMBER, OCTOBER, SEPTEMBER, closed
@@ -83,26 +83,6 @@ def test_the_last_snapshot_of_a_month_reads_back_as_it_was(store: Store) -> None
     with store.read() as transaction:
         assert snapshots.latest(transaction, OCTOBER) == kept
         assert snapshots.latest(transaction, NOVEMBER) is None
-
-
-def test_totals_are_summed_over_what_no_rule_looks_at(store: Store) -> None:
-    feed = Feed(store)
-    feed.send(
-        usage("a", "1", agent_id="one", quantity="1e18"),
-        usage("b", "2", agent_id="two", day="2026-10-04", quantity="1e18"),
-        usage("c", "4", team="U"),
-    )
-    with store.read() as transaction:
-        summed = origins.counted(transaction, OCTOBER, [OCTOBER], [])
-        apart = origins.counted(transaction, OCTOBER, [OCTOBER], ["day", "agent", "labels"])
-        every = totals.of_days(transaction, OCTOBER.days())
-
-    found = {(total.team, total.day.day): total for total in summed}
-    assert found.keys() == {("T", 1), ("U", 1)}
-    both = found["T", 1]
-    assert (both.cost, both.quantity, both.records) == (3 * NANO, 2 * 10**18 * NANO, 2)
-    assert both.agent is None
-    assert sorted(map(repr, apart)) == sorted(map(repr, every))
 
 
 def test_only_usage_of_the_periods_asked_for_counts(store: Store) -> None:

@@ -60,6 +60,10 @@ REFUSED = {
     "something is booked in a closed period": _COPY_OF_BOOKING.format(period=202610),
     "something is booked in an open period": _COPY_OF_BOOKING.format(period=202612),
     "something is booked in no period": _COPY_OF_BOOKING.format(period=203001),
+    "a version of a rule is changed": "UPDATE rule_version SET content = '{}'",
+    "a version of a rule is removed": "DELETE FROM rule_version",
+    "a version of the directory gets another number": "UPDATE directory_version SET version = 2",
+    "a version of the directory is removed": "DELETE FROM directory_version",
     "a snapshot is changed": "UPDATE snapshot SET content = '{}'",
     "a snapshot is removed": "DELETE FROM snapshot",
     "a close is changed": "UPDATE period_close SET invoices = 0",
@@ -101,12 +105,23 @@ REPLACED = (
     "INSERT OR REPLACE INTO billing_period SELECT * FROM billing_period",
     "INSERT OR REPLACE INTO period_close SELECT * FROM period_close",
     "INSERT OR REPLACE INTO snapshot SELECT * FROM snapshot",
+    "INSERT OR REPLACE INTO rule_version SELECT * FROM rule_version",
+    "INSERT OR REPLACE INTO directory_version SELECT * FROM directory_version",
     "INSERT OR REPLACE INTO audit SELECT * FROM audit",
     "INSERT OR REPLACE INTO outbox SELECT * FROM outbox",
     "INSERT OR REPLACE INTO invoice SELECT * FROM invoice",
     "UPDATE OR REPLACE billing_period SET period = 202610 WHERE period = 202612",
 )
-TRUNCATED = ("usage_total", "usage_key", "booking", "audit", "outbox", "invoice CASCADE")
+TRUNCATED = (
+    "usage_total",
+    "usage_key",
+    "booking",
+    "audit",
+    "outbox",
+    "rule_version",
+    "directory_version",
+    "invoice CASCADE",
+)
 
 ALLOWED = {
     "a period is reopened": "UPDATE billing_period SET state = 'reopened' WHERE period = 202610",
@@ -115,6 +130,7 @@ ALLOWED = {
     ),
     "a total of an open period is added": _COPY_OF_TOTAL.format(period=202612),
     "the metadata of a record are erased": "UPDATE usage_record SET metadata = NULL",
+    "a name is erased from the directory": "UPDATE directory_version SET content = content",
     "an issued invoice is paid": (
         f"UPDATE invoice SET status = 'paid', paid_day = 20261201 WHERE {_ISSUED}"
     ),

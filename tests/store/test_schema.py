@@ -1,9 +1,12 @@
-"""The migrations make the tables that `tables.py` describes, the same on both stores."""
+"""The migrations make the tables that `tables` describes, the same on both stores."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from chargeback_worker.store import Store, schema
 from chargeback_worker.store.tables import metadata
@@ -63,3 +66,34 @@ def test_a_migrated_database_has_the_tables_of_the_metadata(
         metadata.create_all(transaction.connection)
     assert _shape(other.engine) == migrated
     other.close()
+
+
+def test_a_database_of_the_first_release_is_upgraded_with_what_it_holds(store: Store) -> None:
+    _make_at(store, "0001")
+    with store.begin() as transaction:
+        transaction.execute(
+            sa.insert(metadata.tables["audit"]).values(
+                at_us=1, actor="ada", action="close", subject="period:2026-10"
+            )
+        )
+    with pytest.raises(schema.SchemaOutdated, match="schema 0001; this release needs 0002"):
+        schema.check(store)
+
+    assert schema.upgrade(store).found == "0001"
+
+    assert schema.check(store).found == "0002"
+    with store.read() as transaction:
+        kept = transaction.execute(sa.select(metadata.tables["audit"].c.actor)).scalar_one()
+        oldest = transaction.execute(
+            sa.text("SELECT value FROM installation WHERE name = 'oldest_revision'")
+        ).scalar_one()
+    assert (kept, oldest) == ("ada", "2")
+
+
+def _make_at(store: Store, revision: str) -> None:
+    """The tables as an older release left them."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
+    with store.begin() as transaction:
+        config.attributes["connection"] = transaction.connection
+        command.upgrade(config, revision)

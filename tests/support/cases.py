@@ -1,7 +1,7 @@
 """The worked cases as data: read, acted out by the real steps, and what came out in their words."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,15 +11,17 @@ from typing import Any
 
 from chargeback_worker.allocation.engine import PartKey, allocate
 from chargeback_worker.allocation.pair import UNALLOCATED
-from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.allocation.writing.faults import RulesRefused
 from chargeback_worker.invoicing.document import encode
 from chargeback_worker.invoicing.invoice import Invoice, InvoiceLine
 from chargeback_worker.invoicing.settle import Owed
 from chargeback_worker.money import fixed
 from chargeback_worker.period import Period, to_us
+from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.pipeline.close import close
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.pipeline.ingest import Part, ingest, read_events
+from chargeback_worker.pipeline.save_rules import delete_rule, save_rules
 from chargeback_worker.reports.invoices import find_invoices
 from chargeback_worker.reports.usage_summary import usage_summary
 from chargeback_worker.settings import Settings
@@ -38,7 +40,7 @@ from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain, RawEvent, Reader
 
 CASES = Path(__file__).parents[1] / "cases"
-STEPS = frozenset({"ingest", "close"})
+STEPS = frozenset({"directory", "rules", "delete_rule", "ingest", "close"})
 """The verbs that there are steps for."""
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -107,18 +109,47 @@ class Stage:
         self._now_us = to_us(_now(case))
         self._ingested: list[Document] = []
         self._closed: list[tuple[Period, int]] = []
+        self._refused: list[Document] = []
+        self._warnings: list[Document] = []
         with store.begin() as transaction:
             installation.settle_grain(transaction, self._grain)
             installation.settle_first_period(transaction, None, Period(2025, 10))
 
     def act_out(self) -> None:
+        steps: dict[str, Callable[[str], None]] = {
+            "directory": self._directory,
+            "rules": self._rules,
+            "delete_rule": self._delete_rule,
+            "ingest": self._ingest,
+            "close": self._close,
+        }
+        assert steps.keys() == STEPS
         for step in self._case.content["steps"]:
             verb, what = next(iter(step.items()))
-            if verb == "ingest":
-                self._ingest(what)
-            else:
-                assert verb == "close", verb
-                self._close(Period.parse(what))
+            steps[verb](what)
+
+    @property
+    def _act(self) -> Act:
+        return Act("case", self._now_us)
+
+    def _directory(self, name: str) -> None:
+        apply_directory(self._store, self._case.content["directory"][name], self._act)
+
+    def _rules(self, name: str) -> None:
+        try:
+            saved = save_rules(self._store, self._case.content["rules"][name], self._act)
+        except RulesRefused as refused:
+            kinds = {str(fault.kind) for fault in refused.faults}
+            self._refused += [{"rules": name, "reason": kind} for kind in sorted(kinds)]
+            return
+        self._warnings += [
+            {"rule": written.rule.cited, "warning": warning.kind.value}
+            for written in saved.written
+            for warning in written.warnings
+        ]
+
+    def _delete_rule(self, rule_id: str) -> None:
+        delete_rule(self._store, rule_id, self._act)
 
     def _ingest(self, name: str) -> None:
         """As `chargeback ingest` of a file does, whose content names its cursor."""
@@ -147,9 +178,9 @@ class Stage:
             }
         )
 
-    def _close(self, period: Period) -> None:
-        act = Act("case", self._now_us)
-        done = close(self._store, period, self._terms, act, owner="case")
+    def _close(self, month: str) -> None:
+        period = Period.parse(month)
+        done = close(self._store, period, self._terms, self._act, owner="case")
         if not done.closed_before:
             self._closed.append((period, done.close.revision))
 
@@ -172,6 +203,10 @@ class Stage:
             found["quarantined"] = [row.reason for row in reversed(refused)]
         if late:
             found["late_records"] = late
+        if self._refused:
+            found["refused"] = self._refused
+        if self._warnings:
+            found["warnings"] = self._warnings
         return found
 
     def _usage(self, month: Period) -> Document:
@@ -191,9 +226,11 @@ class Stage:
         }
 
     def _allocations(self, month: Period) -> Document:
-        """All usage of a month, by the snapshot of its last close."""
+        """All usage of a month, by the snapshot of its last close, or by the rules of now."""
         with self._store.read() as transaction:
-            snapshot: Snapshot = snapshots.latest(transaction, month) or self._terms
+            snapshot = snapshots.latest(transaction, month)
+            if snapshot is None:
+                snapshot = snapshots.of_now(transaction, month.days(), self._terms)
             parts = allocate(totals.of_days(transaction, month.days()), snapshot)
         return _by_owner([(part.key, _row(part.key, part.cost)) for part in parts])
 

@@ -67,6 +67,29 @@ OF_BOOKS: dict[str, Damage] = {
         "snapshots",
         "snapshot of 2026-10, close 1",
     ),
+    "a version of a rule is altered": Damage(
+        sql("UPDATE rule_version SET content = replace(content, '1000', '999') WHERE version = 1"),
+        "rules",
+        "rent@1 in the snapshot of 2026-10, close 1",
+    ),
+    "a version of a rule is lost": Damage(
+        sql("DELETE FROM rule_version WHERE rule_id = 'people' AND version = 1"),
+        "rules",
+        "rule people: its versions",
+    ),
+    "a version of a rule cannot be read": Damage(
+        sql("UPDATE rule_version SET content = '{' WHERE rule_id = 'rent'"),
+        "rules",
+        "the stored rules",
+    ),
+    "the directory is altered": Damage(
+        sql("UPDATE directory_version SET content = replace(content, '\"x\"', '\"w\"')"),
+        "rules",
+        "directory 1 of 2026-10, close 1",
+    ),
+    "the directory is lost": Damage(
+        sql("DELETE FROM directory_version"), "rules", "directory 1 of 2026-10, close 1"
+    ),
     "a booking is altered": Damage(
         sql(f"UPDATE booking SET cost_nano = cost_nano + 1 WHERE {_BOOKING}"),
         "booked settlement rebuilt",
@@ -75,7 +98,7 @@ OF_BOOKS: dict[str, Damage] = {
     "a booking goes to another team": Damage(
         sql(f"UPDATE booking SET team_id = 'Z' WHERE {_BOOKING}"),
         "bookings settlement rebuilt",
-        "2026-10: default@1, team:Z",
+        "2026-10: rent@1, team:Z",
     ),
     "a booking has another receiver": Damage(
         sql(f"UPDATE booking SET receiver = 'team:Z' WHERE {_BOOKING}"), "bookings", "receiver"
@@ -95,10 +118,10 @@ OF_BOOKS: dict[str, Damage] = {
             "UPDATE booking SET cost_whole = cost_whole + 1 WHERE billing_period = 202610"
             " AND team_id = 'A' AND user_id = 'z' AND resource_type = 'query'",
             "UPDATE booking SET cost_whole = cost_whole - 1 WHERE billing_period = 202610"
-            " AND team_id = 'B' AND user_id = 'x' AND resource_type = 'query'",
+            " AND team_id = 'B' AND user_id = 'z' AND resource_type = 'query'",
         ),
         "settlement rebuilt",
-        "2026-10: default@1, team:A/user:z, query",
+        "2026-10: rent@1, team:A/user:z, query",
     ),
     "an invoice line is altered": Damage(
         sql(f"UPDATE invoice_line SET total_price_whole = total_price_whole + 1 WHERE {_LINE}"),

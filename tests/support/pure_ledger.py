@@ -22,13 +22,18 @@ def usage(
     day: date = date(2025, 10, 3),
     team: str | None = None,
     user: str | None = None,
+    agent: str | None = None,
     resource_type: str = "query",
+    labels: tuple[str | None, ...] = (),
     quantity: int = 0,
+    records: int = 1,
     period: Period | None = None,
 ) -> UsageTotal:
-    """A total of one record; its billing period is its own month unless one is given."""
+    """A total; its billing period is its own month unless one is given."""
     period = period or Period.of(day)
-    return UsageTotal(period, day, team, user, None, resource_type, (), cost, quantity, 1)
+    return UsageTotal(
+        period, day, team, user, agent, resource_type, labels, cost, quantity, records
+    )
 
 
 @dataclass(slots=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.period import Period, to_us
+from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.pipeline.close import close
 from chargeback_worker.pipeline.dismiss import dismiss
 from chargeback_worker.pipeline.ingest import Part, ingest
 from chargeback_worker.pipeline.publish import publish
+from chargeback_worker.pipeline.save_rules import save_rules
 from chargeback_worker.store import Store, quarantine, schema
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.cursors import Door
@@ -21,6 +23,16 @@ from tests.support.postgres import PostgresServer
 
 ACT = Act("ada", NOW_US, "the month is over")
 TERMS = Snapshot(tax_rate_nano=190_000_000)
+DIRECTORY = {
+    "teams": [
+        {"team_id": "A", "members": [{"user_id": "x"}, {"user_id": "y", "from": "2026-11-10"}]},
+        {"team_id": "B", "members": [{"user_id": "z", "name": "Zoe"}]},
+    ]
+}
+RULES = [
+    {"rule_id": "people", "rule_type": "by_team", "team_id": "B"},
+    {"rule_id": "rent", "rule_type": "by_usage"},
+]
 _DECEMBER_US = to_us(datetime(2026, 12, 3, tzinfo=UTC))
 
 
@@ -40,14 +52,17 @@ def whole_books(where: Path | PostgresServer) -> Iterator[Store]:
 
 
 def fill(store: Store) -> None:
-    """Two months closed and published, one with late usage; every way in, every way to end."""
+    """Two months closed by rules and published, one with late usage; every way in and to end."""
     feed, other = Feed(store), Feed(store, partition=1)
+    apply_directory(store, DIRECTORY, ACT)
+    save_rules(store, RULES, ACT)
     feed.send(*_usage("2026-10"), *_usage("2026-10"), b"no usage", b"", usage("oct-0", "9"))
     other.send(*_usage("2026-11"), usage("shared", "0.333333333", team=None, user_id=None))
     other.send(usage("ahead", day="2026-12-24"), usage("refund", "-2.5", team="C"), None)
     _replay(feed, 3)
     dismiss(store, 2, ACT)
     _close(store, Period(2026, 10), NOW_US)
+    save_rules(store, [{**RULES[0], "enabled": False}], ACT)
     feed.send(usage("late", "0.004", day="2026-10-20"), usage("later", "7", day="2026-10-21"))
     file = feed.door(Door.FILE, "0123456789abcdef")
     lines = feed.read([usage("oct-0"), usage("of a file", team="B", day="2026-11-02")], 0)

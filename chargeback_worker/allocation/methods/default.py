@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 
 from chargeback_worker.allocation.directory import Directory
-from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.allocation.pool import Attributed, Drivers, Method, Pool
+from chargeback_worker.allocation.drivers import Attributed, Drivers
+from chargeback_worker.allocation.match import Claim
+from chargeback_worker.allocation.pool import Method, Pool
 from chargeback_worker.allocation.rule import Rule
 
 
-def claims(rule: Rule, usage: Attributed) -> bool:
-    return True
+def claims(rule: Rule) -> Claim:
+    return Claim()
 
 
 def pools(
     usage: Sequence[Attributed], rule: Rule, directory: Directory, drivers: Drivers
 ) -> list[Pool]:
     """One pool a pair. Ownerless usage is the pair of nobody, so it stays unallocated."""
-    by_owner: dict[Pair, list[Attributed]] = {}
-    for attributed in usage:
-        by_owner.setdefault(attributed.owner, []).append(attributed)
-    return [Pool.owned(owner, claimed) for owner, claimed in by_owner.items()]
+    return Pool.owned_each(usage)
 
 
-METHOD = Method(claims, pools)
+def says(rule: Rule) -> str:
+    return "leaves usage with the team and user it belongs to, and what has no owner unallocated"
+
+
+METHOD = Method(claims, pools, says)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from chargeback_worker.allocation.engine import looks_at
+from chargeback_worker.allocation.grouping import grouping
 from chargeback_worker.allocation.pair import BillTo
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.errors import Conflict
@@ -50,11 +50,6 @@ def terms_of(settings: Settings) -> Snapshot:
     )
 
 
-def snapshot_of(transaction: Transaction, period: Period, terms: Snapshot) -> Snapshot:
-    """All that this close decides by: the settings, and what is stored of rules and directory."""
-    return terms
-
-
 def compute(
     transaction: Transaction,
     row: PeriodRow,
@@ -79,7 +74,8 @@ def compute(
     counting.add(period)
     owed: list[Owed] = []
     for origin in (period, *sorted(used.keys() - {period})):
-        totals = origins.counted(transaction, origin, counting, looks_at(used[origin]))
+        kept = grouping(used[origin], origin.days())
+        totals = origins.counted(transaction, origin, counting, kept)
         before = bookings.of_origin(transaction, origin)
         owed += settle(totals, used[origin], before, origin=origin, closing=period)
     issued_at = from_us(now_us)

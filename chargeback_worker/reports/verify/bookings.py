@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chargeback_worker.allocation.engine import looks_at
+from chargeback_worker.allocation.grouping import grouping
 from chargeback_worker.allocation.pair import UNALLOCATED
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.invoice import allocation_id
@@ -79,7 +79,8 @@ def settlement(found: Comparison) -> None:
         if decided is None or billed_in & changing:
             continue
         with found.reading(f"the books of {origin}"):
-            used = origins.counted(transaction, origin, closed, looks_at(decided))
+            kept = grouping(decided, origin.days())
+            used = origins.counted(transaction, origin, closed, kept)
             booked = bookings.of_origin(transaction, origin)
             found.rows += len(booked)
             for owed in settle(used, decided, booked, origin=origin, closing=origin):

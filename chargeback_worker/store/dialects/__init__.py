@@ -5,7 +5,7 @@ Owns: connecting and pragmas, locks, the database's clock, bulk writes of the in
 understand (that is in the file of its subject), or what the numbers mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -57,6 +57,12 @@ class Dialect(Protocol):
 
     def now_us(self, connection: sa.Connection) -> int:
         """The database's clock, in microseconds: leases are kept on it."""
+        ...
+
+    def among(
+        self, column: sa.ColumnElement[str], texts: Collection[str]
+    ) -> sa.ColumnElement[bool]:
+        """Whether a column is one of any number of texts, which take one parameter together."""
         ...
 
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:

@@ -173,6 +173,16 @@ GUARDS = (
         "bookings are written only while their billing period is closing",
     ),
     _never("booking", "UPDATE", "DELETE", unique=(("allocation_id", "resource_type"),)),
+    _never("rule_version", "UPDATE", "DELETE", unique=(("rule_id", "version"),)),
+    Guard(
+        "guard_directory_version_frozen",
+        "directory_version",
+        # Not of the content: whoever is to be forgotten is taken out of all versions.
+        ("UPDATE OF version, created_us, actor",),
+        "1 = 1",
+        "a version of the directory stays what it is",
+    ),
+    _never("directory_version", "DELETE", unique=(("version",),)),
     _never("snapshot", "UPDATE", "DELETE", unique=(("period", "revision"),)),
     _never("period_close", "UPDATE", "DELETE", unique=(("period", "revision"),)),
     _never("audit", "UPDATE", "DELETE", unique=(("audit_id",),)),

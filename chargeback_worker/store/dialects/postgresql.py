@@ -7,7 +7,7 @@ are written sorted, keys before totals, so that two workers wait for each other 
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from psycopg import pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from chargeback_worker.errors import ChargebackError, Misconfigured
 from chargeback_worker.store.dialects import NewRecord
@@ -120,6 +121,11 @@ class PostgreSQL:
                 "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
             ).scalar_one()
         )
+
+    def among(
+        self, column: sa.ColumnElement[str], texts: Collection[str]
+    ) -> sa.ColumnElement[bool]:
+        return column == sa.any_(sa.literal(sorted(texts), ARRAY(sa.Text)))
 
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
         for period in sorted(periods):

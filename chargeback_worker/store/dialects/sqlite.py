@@ -9,10 +9,11 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from chargeback_worker.errors import ChargebackError, Conflict, Misconfigured, Unavailable
@@ -130,6 +131,12 @@ class SQLite:
     def now_us(self, connection: sa.Connection) -> int:
         # The file lives on this machine: its clock is the database's.
         return time.time_ns() // 1000
+
+    def among(
+        self, column: sa.ColumnElement[str], texts: Collection[str]
+    ) -> sa.ColumnElement[bool]:
+        listed = sa.func.json_each(msgspec.json.encode(sorted(texts)).decode())
+        return column.in_(sa.select(listed.table_valued("value").c.value))
 
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
         """Nothing to do: the whole file is ours until the end of the transaction."""

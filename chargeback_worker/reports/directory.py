@@ -1,0 +1,21 @@
+"""The directory as it was applied last, with the names and addresses in it."""
+
+from chargeback_worker.allocation.writing.directory import from_document
+from chargeback_worker.invoicing.document import Amount, Document
+from chargeback_worker.period import format_us
+from chargeback_worker.store import Store, directories
+
+
+def show_directory(store: Store) -> Document:
+    """The document with its version; version 0 with no teams where none was ever applied."""
+    with store.read() as transaction:
+        stored = directories.current(transaction)
+    if stored is None:
+        return {"directory": {"version": 0, "updated_at": None, "teams": []}}
+    return {
+        "directory": {
+            "version": stored.version,
+            "updated_at": format_us(stored.created_us),
+            **from_document(stored.document).shown(Amount),
+        }
+    }

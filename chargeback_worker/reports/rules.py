@@ -1,0 +1,68 @@
+"""Allocation rules as they stand: what each was written as, resolved to, and warned of."""
+
+from collections.abc import Iterable
+
+from chargeback_worker.allocation.rule import Rule
+from chargeback_worker.allocation.warnings import RuleWarning, warnings_of
+from chargeback_worker.allocation.wording import in_words
+from chargeback_worker.allocation.writing.rule_document import shown_rule
+from chargeback_worker.invoicing.document import Amount, Document
+from chargeback_worker.period import format_us
+from chargeback_worker.store import Store, rules
+from chargeback_worker.store.rules import History, StoredRule
+
+
+def list_rules(store: Store, *, team: str | None = None, enabled_only: bool = False) -> Document:
+    """The last version of every rule that is not deleted, in the order in which they claim."""
+    with store.read() as transaction:
+        known = rules.histories(transaction)
+    alive = [history for history in known.values() if not history.last.ended]
+    shown = sorted(
+        (
+            history
+            for history in alive
+            if (history.last.enabled or not enabled_only)
+            and (team is None or history.last.team_id == team)
+        ),
+        key=lambda history: history.last.order,
+    )
+    told = warnings_of([history.last for history in shown], _everything(known))
+    return {
+        "rules": [
+            _document(history, history.versions[-1], of_rule)
+            for history, of_rule in zip(shown, told, strict=True)
+        ]
+    }
+
+
+def show_rule(store: Store, rule_id: str, version: int | None = None) -> Document:
+    """One rule, or one of its versions, which stay when it is deleted.
+
+    Raises RuleUnknown or VersionUnknown.
+    """
+    with store.read() as transaction:
+        known = rules.histories(transaction)
+    if version is None or rule_id not in known:
+        history = rules.current(known, rule_id)
+        stored = history.versions[-1]
+    else:
+        history = known[rule_id]
+        stored = history.version(version)
+    (told,) = warnings_of([stored.rule], _everything(known))
+    return {"rule": _document(history, stored, told)}
+
+
+def _everything(known: dict[str, History]) -> list[Rule]:
+    return [stored.rule for history in known.values() for stored in history.versions]
+
+
+def _document(history: History, stored: StoredRule, told: Iterable[RuleWarning]) -> Document:
+    rule = stored.rule
+    return {
+        **shown_rule(rule, number=Amount),
+        "in_words": in_words(rule),
+        "deleted": rule.ended,
+        "created_at": format_us(history.versions[0].created_us),
+        "updated_at": format_us(stored.created_us),
+        "warnings": [{"warning": found.kind.value, "message": found.sentence} for found in told],
+    }
