@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chargeback_worker import __version__
+from chargeback_worker.cli.allocate import allocate
 from chargeback_worker.cli.audit import audit
 from chargeback_worker.cli.config import config
 from chargeback_worker.cli.database import database
@@ -19,7 +20,9 @@ from chargeback_worker.cli.ingest import ingest
 from chargeback_worker.cli.invoices import invoices
 from chargeback_worker.cli.offsets import offsets
 from chargeback_worker.cli.periods import close, periods
+from chargeback_worker.cli.preview import preview
 from chargeback_worker.cli.quarantine import quarantine
+from chargeback_worker.cli.report import report
 from chargeback_worker.cli.rules import rules
 from chargeback_worker.cli.run import run
 from chargeback_worker.cli.session import Session, read_flags
@@ -101,9 +104,12 @@ program.command(epilog="Example: chargeback ingest usage-2026-10-*.jsonl.gz")(in
 program.add_typer(usage, name="usage")
 program.add_typer(rules, name="rules")
 program.add_typer(directory, name="directory")
+program.command(epilog="Example: chargeback preview --period 2026-10 --rules new.yaml")(preview)
+program.command(epilog="Example: chargeback allocate --period 2026-10 --team research")(allocate)
 program.command(epilog="Example: chargeback close 2026-10 --dry-run")(close)
 program.command(epilog="Example: chargeback periods -o json")(periods)
 program.add_typer(invoices, name="invoices")
+program.add_typer(report, name="report")
 program.add_typer(quarantine, name="quarantine")
 program.add_typer(offsets, name="offsets")
 program.command(epilog="Example: chargeback verify --period 2026-10")(verify)

@@ -21,10 +21,21 @@ def usage_summary(
     The key of what has no agent or label is the empty text.
     """
     with store.read() as transaction:
-        found = totals.summed(
-            transaction, days, ("resource_type", "agent_id", "labels"), team=team, user=user
-        )
-        labels = _labels(transaction)
+        return {"summary": summary_of(transaction, days, team=team, user=user)}
+
+
+def summary_of(
+    transaction: Transaction,
+    days: BillingRange,
+    *,
+    team: str | None = None,
+    user: str | None = None,
+) -> Document:
+    """The summary alone, of what one transaction sees."""
+    found = totals.summed(
+        transaction, days, ("resource_type", "agent_id", "labels"), team=team, user=user
+    )
+    labels = _labels(transaction)
     by_resource_type = _broken_down((row.key[0], row) for row in found)
     summary: Document = {
         "team_id": team,
@@ -43,7 +54,7 @@ def usage_summary(
             name: _broken_down((read_labels(row.key[2])[place], row) for row in found)
             for place, name in enumerate(labels)
         }
-    return {"summary": summary}
+    return summary
 
 
 def usage_by(
