@@ -16,6 +16,7 @@ from chargeback_worker.cli.demo import demo
 from chargeback_worker.cli.directory import directory
 from chargeback_worker.cli.doctor import doctor
 from chargeback_worker.cli.door import Door
+from chargeback_worker.cli.explain import explain
 from chargeback_worker.cli.ingest import ingest
 from chargeback_worker.cli.invoices import invoices
 from chargeback_worker.cli.offsets import offsets
@@ -109,6 +110,7 @@ program.command(epilog="Example: chargeback allocate --period 2026-10 --team res
 program.command(epilog="Example: chargeback close 2026-10 --dry-run")(close)
 program.command(epilog="Example: chargeback periods -o json")(periods)
 program.add_typer(invoices, name="invoices")
+program.command(epilog="Example: chargeback explain INV-202610-0001 --line 3")(explain)
 program.add_typer(report, name="report")
 program.add_typer(quarantine, name="quarantine")
 program.add_typer(offsets, name="offsets")

@@ -35,6 +35,7 @@ WANTED = {
     "allocate",
     "close",
     "periods",
+    "explain",
     "report team",
     "report user",
     "report cost-centre",
