@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from chargeback_worker.cli.days import Days, End, Start, days_in_words, read_range
 from chargeback_worker.cli.output import (
     Column,
     Format,
+    KeyCursor,
     Limit,
     Output,
     exact_usd,
@@ -20,10 +22,8 @@ from chargeback_worker.cli.output import (
     show_table,
 )
 from chargeback_worker.cli.session import session
-from chargeback_worker.cli.usage import read_range
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.money import divide_half_even, fixed
-from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.pipeline.allocate import allocate as allocate_step
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.reports.allocations import USAGE_IDS_MAX, list_allocations
@@ -54,13 +54,6 @@ def with_nobody(rows: Iterable[Document]) -> list[Document]:
     ]
 
 
-def days_in_words(document: Document) -> str:
-    """A month by its name, other days by the first and the one after the last."""
-    days = BillingRange(document["period_start"], document["period_end"])
-    month = Period.of(days.start)
-    return str(month) if month.days() == days else f"{days.start} to {days.end} (exclusive)"
-
-
 ALLOCATIONS = (
     Column("allocation_details.rule", "Rule"),
     Column("allocation_details.kind", "Kind"),
@@ -81,11 +74,9 @@ ALLOCATIONS = (
 
 def allocate(
     context: typer.Context,
-    period: Annotated[
-        str | None, typer.Option(help="A month as 2026-10, or days as 2026-10-01/2026-11-01.")
-    ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="The first day.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="The day after the last.")] = None,
+    period: Days = None,
+    start: Start = None,
+    end: End = None,
     rule: Annotated[str | None, typer.Option(help="Show only what this rule allocates.")] = None,
     team: Annotated[
         str | None, typer.Option(help="Show only this team's; '' for those without a team.")
@@ -94,9 +85,7 @@ def allocate(
         str | None, typer.Option(help="Show only this user's; '' for those without a user.")
     ] = None,
     limit: Limit = 200,
-    cursor: Annotated[
-        str | None, typer.Option(help="Go on where the last page ended: its next_cursor.")
-    ] = None,
+    cursor: KeyCursor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Allocate the cost of a month, or of any days, by all rules, and show who bears it.

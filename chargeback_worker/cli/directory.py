@@ -17,7 +17,7 @@ from chargeback_worker.cli.output import (
 )
 from chargeback_worker.cli.question import Reason
 from chargeback_worker.cli.session import session
-from chargeback_worker.cli.written_file import read_written_file
+from chargeback_worker.cli.written.file import read_written_file
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.reports.directory import show_directory

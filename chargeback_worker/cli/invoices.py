@@ -7,6 +7,7 @@ import typer
 from chargeback_worker.cli.output import (
     Column,
     Format,
+    KeyCursor,
     Limit,
     Output,
     escaped,
@@ -70,9 +71,7 @@ def list_(
     team: Annotated[str | None, typer.Option(help="Only those this team receives.")] = None,
     user: Annotated[str | None, typer.Option(help="Only those this user receives.")] = None,
     limit: Limit = 200,
-    cursor: Annotated[
-        str | None, typer.Option(help="Go on where the last page ended: its next_cursor.")
-    ] = None,
+    cursor: KeyCursor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """List invoices, newest first."""

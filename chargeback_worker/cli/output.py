@@ -41,10 +41,10 @@ Output = Annotated[
     Format,
     typer.Option("--output", "-o", help="How to show it; json has every field and digit."),
 ]
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="The most rows to show, newest first.")]
-Cursor = Annotated[
-    int | None, typer.Option(help="Go on where the last page ended: its next_cursor.")
-]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="The most rows to show.")]
+_GO_ON = typer.Option(help="Go on where the last page ended: its next_cursor.")
+Cursor = Annotated[int | None, _GO_ON]
+KeyCursor = Annotated[str | None, _GO_ON]
 
 
 def escaped(text: str, keep: str = "") -> str:
@@ -256,7 +256,8 @@ def _leave_out(shown: list[_Shown], width: int) -> list[str]:
 
 
 def _cell(column: Column, value: Any) -> str:
-    return "" if value is None else column.show(value)
+    # Whatever shows it: a name that usage brought may stand within.
+    return "" if value is None else escaped(column.show(value))
 
 
 def note(sentence: str) -> None:

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from chargeback_worker.allocation.rule import Rule
-from chargeback_worker.cli.allocate import days_in_words, with_nobody
+from chargeback_worker.cli.allocate import with_nobody
+from chargeback_worker.cli.days import Days, End, Start, days_in_words, read_range
 from chargeback_worker.cli.output import (
     Column,
     Format,
+    KeyCursor,
     Limit,
     Output,
     exact_usd,
@@ -22,8 +24,7 @@ from chargeback_worker.cli.output import (
     show_table,
 )
 from chargeback_worker.cli.session import session
-from chargeback_worker.cli.usage import read_range
-from chargeback_worker.cli.written_file import read_written_file
+from chargeback_worker.cli.written.file import read_written_file
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.reports.preview import Beside, written_rules
@@ -49,11 +50,9 @@ _COMPARED = (
 
 def preview(
     context: typer.Context,
-    period: Annotated[
-        str | None, typer.Option(help="A month as 2026-10, or days as 2026-10-01/2026-11-01.")
-    ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="The first day.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="The day after the last.")] = None,
+    period: Days = None,
+    start: Start = None,
+    end: End = None,
     rules: Annotated[
         str | None,
         typer.Option(
@@ -65,9 +64,7 @@ def preview(
         By.PAIR
     ),
     limit: Limit = 200,
-    cursor: Annotated[
-        str | None, typer.Option(help="Go on where the last page ended: its next_cursor.")
-    ] = None,
+    cursor: KeyCursor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Show who would bear the cost of a month, or of any days, under the rules of now or of FILE.

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from chargeback_worker.cli.allocate import ALLOCATIONS, days_in_words
+from chargeback_worker.cli.allocate import ALLOCATIONS
+from chargeback_worker.cli.days import Days, End, Start, days_in_words, read_range
 from chargeback_worker.cli.output import (
     Column,
     Format,
@@ -18,7 +19,6 @@ from chargeback_worker.cli.output import (
     usd,
 )
 from chargeback_worker.cli.session import session
-from chargeback_worker.cli.usage import read_range
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.reports.allocations import USAGE_IDS_MAX
@@ -28,13 +28,6 @@ report = typer.Typer(
     help="What a team, a user or a cost centre used, was allocated and was billed.",
     no_args_is_help=True,
 )
-
-Days = Annotated[
-    str | None,
-    typer.Option("--period", help="A month as 2026-10, or days as 2026-10-01/2026-11-01."),
-]
-Start = Annotated[str | None, typer.Option("--from", help="The first day.")]
-End = Annotated[str | None, typer.Option("--to", help="The day after the last.")]
 
 _SUMS = (
     number("used_usd", "Used USD", exact_usd),

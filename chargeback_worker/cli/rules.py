@@ -18,10 +18,10 @@ from chargeback_worker.cli.output import (
 )
 from chargeback_worker.cli.question import Reason, Yes, ask
 from chargeback_worker.cli.session import session
-from chargeback_worker.cli.written_file import read_written_file
+from chargeback_worker.cli.written.file import read_written_file
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.pipeline.save_rules import SavedRules, delete_rule, save_rules
-from chargeback_worker.reports.rules import list_rules, show_rule
+from chargeback_worker.reports.rules import list_rules, show_rule, show_versions
 
 rules = typer.Typer(help="The rules that decide who bears which cost.", no_args_is_help=True)
 
@@ -107,9 +107,11 @@ def apply(
         ask("Delete all rules that the file does not name?", yes)
     with session(context).opened() as opened, written.told():
         saved = save_rules(opened.store, written.document, opened.act(reason), prune=prune)
+        outcomes = _outcomes(saved)
+        shown = show_versions(opened.store, [of_rule[:2] for of_rule in outcomes])
         rows = [
-            {**show_rule(opened.store, rule_id, version)["rule"], "outcome": outcome}
-            for rule_id, version, outcome in _outcomes(saved)
+            {**found, "outcome": outcome}
+            for found, (*_, outcome) in zip(shown, outcomes, strict=True)
         ]
     show({"rules": rows}, output, rows=rows, columns=_WRITTEN)
     if output is Format.TABLE:
@@ -152,7 +154,7 @@ def _people(found: Document) -> None:
     typer.echo(escaped(found["in_words"]))
     for field, heading in _SHOWN.items():
         if found[field]:
-            typer.echo(f"  {heading}: {text(found[field])}")
+            typer.echo(f"  {heading}: {escaped(text(found[field]))}")
     if found["resolved"]:
         resolved = [{"receiver": key, "is": found["resolved"][key]} for key in found["resolved"]]
         show_table(resolved, _RESOLVED)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chargeback_worker.cli.days import Days, End, Start, read_range
 from chargeback_worker.cli.output import (
     Column,
     Format,
@@ -35,25 +36,12 @@ Team = Annotated[str | None, typer.Option(help="Only this team's; '' for usage w
 User = Annotated[str | None, typer.Option(help="Only this user's; '' for usage without a user.")]
 
 
-def read_range(period: str | None, start: str | None, end: str | None) -> BillingRange:
-    """The days that the options name, in either way. Raises InvalidRange."""
-    if period is not None and start is None and end is None:
-        return BillingRange.parse(period)
-    if period is None and start is not None and end is not None:
-        return BillingRange.between(start, end)
-    raise typer.BadParameter(
-        "give the days either as --period 2026-10 or as --from 2026-10-01 --to 2026-11-01"
-    )
-
-
 @usage.command(epilog="Example: chargeback usage summary --period 2026-10 --team research -o json")
 def summary(
     context: typer.Context,
-    period: Annotated[
-        str | None, typer.Option(help="A month as 2026-10, or days as 2026-10-01/2026-11-01.")
-    ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="The first day.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="The day after the last.")] = None,
+    period: Days = None,
+    start: Start = None,
+    end: End = None,
     team: Team = None,
     user: User = None,
     output: Output = Format.TABLE,

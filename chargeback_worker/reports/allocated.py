@@ -191,7 +191,7 @@ def bases(
         snapshot = snapshots.latest(transaction, month)
         if snapshot is not None:
             kept = grouping(snapshot, month.days())
-            totals = origins.counted(transaction, month, _booked_periods(transaction), kept)
+            totals = origins.counted(transaction, month, periods.booked(transaction), kept)
             yield Basis(origin, month.days(), snapshot, kept, totals, billed_in)
 
 
@@ -200,11 +200,6 @@ def _by_month(transaction: Transaction, days: BillingRange, terms: Snapshot) -> 
         snapshot = _decided_by(transaction, month, piece, terms)
         kept = grouping(snapshot, piece)
         yield Basis(None, piece, snapshot, kept, origins.of_days(transaction, piece, kept))
-
-
-def _booked_periods(transaction: Transaction) -> list[Period]:
-    booked = (PeriodState.CLOSED, PeriodState.REOPENED)
-    return [row.period for row in periods.listed(transaction) if row.state in booked]
 
 
 def _decided_by(

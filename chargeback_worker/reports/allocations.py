@@ -44,7 +44,7 @@ def list_allocations(
         found = allocated(transaction, days, terms)
         if rule_id is not None:
             _require_rule(transaction, rule_id, found)
-        wanted = selected(found.rows, rule_id=rule_id, team=team, user=user)
+        wanted = _selected(found.rows, rule_id=rule_id, team=team, user=user)
         page, next_cursor = cut(wanted, _key, AllocationKey, limit=limit, cursor=cursor)
         ids = first_usage_ids(transaction, found, page, terms, most=usage_ids_max)
         return {
@@ -58,7 +58,7 @@ def list_allocations(
         }
 
 
-def selected(
+def _selected(
     rows: Iterable[Allocation],
     *,
     rule_id: str | None = None,

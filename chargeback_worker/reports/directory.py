@@ -1,6 +1,6 @@
 """The directory as it was applied last, with the names and addresses in it."""
 
-from chargeback_worker.allocation.writing.directory import from_document
+from chargeback_worker.allocation.writing.directory import read_directory
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import format_us
 from chargeback_worker.store import Store, directories
@@ -16,6 +16,6 @@ def show_directory(store: Store) -> Document:
         "directory": {
             "version": stored.version,
             "updated_at": format_us(stored.created_us),
-            **from_document(stored.document).shown(Amount),
+            **read_directory(stored.document).shown(Amount),
         }
     }

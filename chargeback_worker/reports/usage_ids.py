@@ -12,8 +12,8 @@ from chargeback_worker.allocation.pool import Pool
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.reports.allocated import Allocated, Allocation, AllocationKey, Basis, bases
 from chargeback_worker.store import Transaction
-from chargeback_worker.store.evidence import records_behind
-from chargeback_worker.store.first_totals import Group, first_totals
+from chargeback_worker.store.evidence import first_totals, records_behind
+from chargeback_worker.store.groups import Group
 from chargeback_worker.usage.total import UsageTotal
 
 

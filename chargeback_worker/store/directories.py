@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chargeback_worker.allocation.directory import EMPTY, Directory
-from chargeback_worker.allocation.writing.directory import from_document
+from chargeback_worker.allocation.writing.directory import read_directory
 from chargeback_worker.store import Transaction
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.tables import directory_version as table
@@ -25,7 +25,7 @@ class StoredDirectory:
     @property
     def directory(self) -> Directory:
         """What of it decides about money."""
-        return from_document(self.document).directory(self.version)
+        return read_directory(self.document).directory(self.version)
 
 
 def current(transaction: Transaction) -> StoredDirectory | None:

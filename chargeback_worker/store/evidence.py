@@ -1,15 +1,14 @@
 """What is stored behind an allocation: from groups of totals back to totals, and to records.
 
     totals_behind(transaction, groups, kept, days, limit=, after=)    all summed, and one page
+    first_totals(transaction, groups, kept, days, each=)              a few keys of each group
     records_behind(transaction, total_keys, limit=, after=)           a page of usage records
 
 `groups` are totals as `origins.counted` and `origins.of_days` gave them, summed by the grouping
 `kept`, all of those `days`. Pages are by key.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import date
-from functools import cache
+from collections.abc import Collection, Iterator, Sequence
 from heapq import nsmallest
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -18,18 +17,16 @@ import sqlalchemy as sa
 
 from chargeback_worker.allocation.grouping import Grouping
 from chargeback_worker.money import EXA, NANO
-from chargeback_worker.period import BillingRange, Period, day_from_number, day_number
+from chargeback_worker.period import BillingRange, Period, day_from_number
 from chargeback_worker.store import Transaction
+from chargeback_worker.store.groups import Group, totals_of
 from chargeback_worker.store.rows import chunks, read_amount
 from chargeback_worker.store.tables import usage_record as record_table
 from chargeback_worker.store.tables import usage_total as table
 from chargeback_worker.store.usage import read_labels
 from chargeback_worker.usage.total import UsageTotal
 
-_ROWS_AT_ONCE = 1_000
 _KEYS_AT_ONCE = 1_000
-# More are not worth a condition, and a database takes only so many parameters.
-_VALUES_MAX = 2_000
 
 
 class Sums(NamedTuple):
@@ -101,18 +98,34 @@ def totals_behind(
     every = [0] * len(Sums._fields)
 
     def counted() -> Iterator[Sequence[Any]]:
-        for row in _of_groups(transaction, groups, kept, days):
+        wanted = {Group.of(group) for group in groups}
+        for _, row in totals_of(transaction, wanted, kept, days, _COLUMNS):
             every[0] += 1
             every[1] += row[-6] * NANO + row[-5]
             every[2] += _wide(row)
             every[3] += row[-1]
-            if only is None or row[0] == only:
+            if only is None or row[_KEY] == only:
                 yield row
 
-    later = (row for row in counted() if after is None or row[0] > after)
+    later = (row for row in counted() if after is None or row[_KEY] > after)
     # One at least, as it would read none to find none.
-    page = nsmallest(max(limit, 1), later, key=itemgetter(0))[:limit]
+    page = nsmallest(max(limit, 1), later, key=itemgetter(_KEY))[:limit]
     return TotalsBehind(Sums(*every), [_total(row) for row in page])
+
+
+def first_totals(
+    transaction: Transaction,
+    groups: Collection[Group],
+    kept: Grouping,
+    days: BillingRange,
+    *,
+    each: int,
+) -> dict[Group, list[bytes]]:
+    """The first `each` keys of the stored usage totals of every group."""
+    found: dict[Group, list[bytes]] = {group: [] for group in groups}
+    for group, row in totals_of(transaction, groups, kept, days, (table.c.total_key,)):
+        found[group].append(row[-1])
+    return {group: nsmallest(each, keys) for group, keys in found.items()}
 
 
 def records_behind(
@@ -153,71 +166,8 @@ def _comes_after(place: RecordPlace) -> sa.ColumnElement[bool]:
     return (columns.total_key != place.total_key) | later
 
 
-def _of_groups(
-    transaction: Transaction,
-    groups: Collection[UsageTotal],
-    kept: Grouping,
-    days: BillingRange,
-) -> Iterator[Sequence[Any]]:
-    """The rows of all stored totals that were summed into those groups, in no order."""
-    wanted = {
-        (
-            group.period.number,
-            group.team,
-            group.user,
-            group.resource_type,
-            group.day,
-            group.agent,
-            group.labels,
-        )
-        for group in groups
-    }
-    if not wanted:
-        return
-    # What a row was summed into is only worked out where its owner is one of theirs.
-    owners = {key[:4] for key in wanted}
-    day_of: Callable[[int, str | None, str | None], date] = cache(
-        lambda day, team, user: kept.day(day_from_number(day), team, user)
-    )
-    nothing = (None,) * len(kept.labels)
-    labels_of = cache(lambda text: kept.kept_labels(read_labels(text) or nothing))
-    statement = _of_owners(owners, days).execution_options(yield_per=_ROWS_AT_ONCE)
-    for found in transaction.execute(statement):
-        row: Sequence[Any] = found
-        period, day, team, user, agent, resource_type, labels = row[1:8]
-        owner = (period, team, user, resource_type)
-        if owner not in owners:
-            continue
-        key = (*owner, day_of(day, team, user), kept.agents.kept(agent), labels_of(labels))
-        if key in wanted:
-            yield row
-
-
-def _of_owners(owners: Collection[tuple[Any, ...]], days: BillingRange) -> sa.Select[Any]:
-    """All totals of those days that may be of those owners; of others too where they are many."""
-    columns = (table.c.period, table.c.team_id, table.c.user_id, table.c.resource_type)
-    conditions = [
-        table.c.day >= day_number(days.start),
-        table.c.day < day_number(days.end),
-    ]
-    for place, column in enumerate(columns):
-        values = {owner[place] for owner in owners}
-        named = sorted(value for value in values if value is not None)
-        if len(named) <= _VALUES_MAX:
-            is_named = column.in_(named)
-            conditions.append(is_named | column.is_(None) if None in values else is_named)
-    return sa.select(*_COLUMNS).where(*conditions)
-
-
 _COLUMNS = (
     table.c.total_key,
-    table.c.period,
-    table.c.day,
-    table.c.team_id,
-    table.c.user_id,
-    table.c.agent_id,
-    table.c.resource_type,
-    table.c.labels,
     table.c.cost_whole,
     table.c.cost_nano,
     table.c.quantity_exa,
@@ -225,6 +175,7 @@ _COLUMNS = (
     table.c.quantity_nano,
     table.c.records,
 )
+_KEY = -len(_COLUMNS)
 
 
 def _wide(row: Sequence[Any]) -> int:
@@ -234,7 +185,7 @@ def _wide(row: Sequence[Any]) -> int:
 
 
 def _total(row: Sequence[Any]) -> StoredTotal:
-    total_key, period, day, team, user, agent, resource_type, labels, whole, nano = row[:10]
+    period, team, user, resource_type, day, agent, labels, total_key, whole, nano = row[:10]
     total = UsageTotal(
         period=Period.from_number(period),
         day=day_from_number(day),

@@ -1,18 +1,15 @@
-"""In which order closes were done, what each decided by, and what each booked of one thing."""
+"""In which order closes were done, and what each booked of one thing."""
 
 from dataclasses import dataclass
 
-import msgspec
 import sqlalchemy as sa
 
 from chargeback_worker.allocation.engine import PartKey
-from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.message import MessageType
 from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction
 from chargeback_worker.store.rows import read_amount
 from chargeback_worker.store.tables import booking, invoice, outbox, period_close
-from chargeback_worker.store.tables import snapshot as snapshot_table
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,17 +58,6 @@ def places(transaction: Transaction) -> list[ClosePlace]:
         )
     )
     return [ClosePlace(Period.from_number(row.period), row.revision) for row in rows]
-
-
-def snapshot_of(transaction: Transaction, place: ClosePlace) -> Snapshot | None:
-    """What a close decided by."""
-    content = transaction.execute(
-        sa.select(snapshot_table.c.content).where(
-            snapshot_table.c.period == place.period.number,
-            snapshot_table.c.revision == place.revision,
-        )
-    ).scalar()
-    return None if content is None else Snapshot.from_document(msgspec.json.decode(content))
 
 
 def booked(transaction: Transaction, origin: Period, key: PartKey) -> list[BookedOnce]:

@@ -115,6 +115,12 @@ def listed(transaction: Transaction) -> Sequence[PeriodRow]:
     return [_period(row) for row in transaction.execute(sa.select(table).order_by("period"))]
 
 
+def booked(transaction: Transaction) -> list[Period]:
+    """The periods that a close has booked, those reopened since among them."""
+    states = (PeriodState.CLOSED, PeriodState.REOPENED)
+    return [row.period for row in listed(transaction) if row.state in states]
+
+
 def hold_off_closing(transaction: Transaction) -> None:
     """Let nobody else start to close any period until this transaction ends."""
     transaction.dialect.own_period(transaction.connection, _ANY_PERIOD)

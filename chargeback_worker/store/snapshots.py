@@ -50,9 +50,23 @@ def latest(transaction: Transaction, period: Period) -> Snapshot | None:
         .order_by(table.c.revision.desc())
         .limit(1)
     ).scalar()
-    return None if content is None else Snapshot.from_document(msgspec.json.decode(content))
+    return _read(content)
+
+
+def of_close(transaction: Transaction, period: Period, revision: int) -> Snapshot | None:
+    """What one close decided by."""
+    content = transaction.execute(
+        sa.select(table.c.content).where(
+            table.c.period == period.number, table.c.revision == revision
+        )
+    ).scalar()
+    return _read(content)
 
 
 def digest(content: bytes) -> bytes:
     """What is stored beside a snapshot, to tell later that it is still the same."""
     return hashlib.blake2b(content, digest_size=16, person=b"snapshot").digest()
+
+
+def _read(content: str | None) -> Snapshot | None:
+    return None if content is None else Snapshot.from_document(msgspec.json.decode(content))

@@ -1,6 +1,6 @@
 """Usage totals: the sums that allocation sees, and all that it ever sees."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,24 +35,6 @@ def add(transaction: Transaction, totals: Mapping[bytes, UsageTotal]) -> None:
 
 def _key(item: tuple[bytes, UsageTotal]) -> bytes:
     return item[0]
-
-
-def of_period(transaction: Transaction, billing_period: Period) -> Sequence[UsageTotal]:
-    """All totals that are billed in a period, late ones of earlier months among them."""
-    return _read(transaction, table.c.period == billing_period.number)
-
-
-def of_days(
-    transaction: Transaction, days: BillingRange, periods: Iterable[Period] | None = None
-) -> Sequence[UsageTotal]:
-    """The totals of usage on those days, whichever period bills them, or only those periods."""
-    conditions = [
-        table.c.day >= day_number(days.start),
-        table.c.day < day_number(days.end),
-    ]
-    if periods is not None:
-        conditions.append(table.c.period.in_([period.number for period in periods]))
-    return _read(transaction, *conditions)
 
 
 def summed(
@@ -119,11 +101,6 @@ def cost_by_period(transaction: Transaction) -> dict[Period, int]:
         ).group_by(table.c.period)
     )
     return {Period.from_number(row.period): int(row.whole) * NANO + int(row.nano) for row in rows}
-
-
-def _read(transaction: Transaction, *conditions: sa.ColumnElement[bool]) -> list[UsageTotal]:
-    statement = sa.select(table).where(*conditions).order_by(table.c.total_key)
-    return [_total(row) for row in transaction.execute(statement)]
 
 
 def _total(row: sa.Row[Any]) -> UsageTotal:

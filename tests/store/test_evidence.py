@@ -8,18 +8,21 @@ import pytest
 
 from chargeback_worker.allocation.grouping import Grouping, Values
 from chargeback_worker.period import Period
-from chargeback_worker.store import Store, origins, totals
+from chargeback_worker.store import Store, origins
 from chargeback_worker.store.evidence import (
     RecordPlace,
     StoredRecord,
     StoredTotal,
     Sums,
+    first_totals,
     records_behind,
     totals_behind,
 )
+from chargeback_worker.store.groups import Group
 from chargeback_worker.usage.event import Grain
 from chargeback_worker.usage.total import UsageTotal
 from tests.support.feed import Feed, set_state, usage
+from tests.support.stored_totals import totals_of_days
 
 OCTOBER, NOVEMBER = Period(2026, 10), Period(2026, 11)
 DAYS = OCTOBER.days()
@@ -111,8 +114,23 @@ def _check_groups(filled: Store, kept: Grouping) -> None:
             assert every == Sums(len(behind), group.cost, group.quantity, group.records)
             assert sum(stored.total.cost for stored in behind) == group.cost
             seen += (stored.total_key for stored in behind)
-        stored_totals = totals.of_days(transaction, DAYS)
+        stored_totals = totals_of_days(transaction, DAYS)
         assert sorted(seen) == sorted(total.key for total in stored_totals)
+
+
+def test_the_first_totals_of_each_group_are_the_first_of_its_page(filled: Store) -> None:
+    for kept, each in itertools.product(GROUPINGS.values(), [1, 3, 1000]):
+        with filled.read() as transaction:
+            groups = origins.counted(transaction, OCTOBER, [OCTOBER, NOVEMBER], kept)[::2]
+            names = [Group.of(group) for group in groups]
+            found = first_totals(transaction, names, kept, DAYS, each=each)
+            assert found == {
+                name: [
+                    stored.total_key
+                    for stored in totals_behind(transaction, [group], kept, DAYS, limit=each).page
+                ]
+                for name, group in zip(names, groups, strict=True)
+            }
 
 
 def test_pages_give_every_total_and_every_record_once(filled: Store) -> None:
@@ -153,13 +171,13 @@ def _summed(found: list[StoredTotal]) -> Sums:
 def test_more_values_than_a_statement_takes_are_found_all_the_same(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chargeback_worker.store.evidence._VALUES_MAX", 0)
+    monkeypatch.setattr("chargeback_worker.store.groups._VALUES_MAX", 0)
     monkeypatch.setattr("chargeback_worker.store.evidence._KEYS_AT_ONCE", 3)
     kept = GROUPINGS["agents"]
     with filled.read() as transaction:
         groups = origins.counted(transaction, OCTOBER, [OCTOBER, NOVEMBER], kept)
         behind = totals_behind(transaction, groups, kept, DAYS, limit=0).sums
-        expected = totals.of_days(transaction, DAYS)
+        expected = totals_of_days(transaction, DAYS)
     assert behind.totals == len(expected)
     assert behind.cost == sum(total.cost for total in expected)
     found = _pages_of_totals(filled, groups, kept, 5)
@@ -172,6 +190,7 @@ def test_no_groups_have_nothing_behind_them(filled: Store) -> None:
     kept = GROUPINGS["nothing"]
     with filled.read() as transaction:
         assert totals_behind(transaction, [], kept, DAYS, limit=5) == (Sums(), [])
+        assert first_totals(transaction, [], kept, DAYS, each=5) == {}
         assert records_behind(transaction, [], limit=5) == []
 
 

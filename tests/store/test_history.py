@@ -6,7 +6,7 @@ from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.money import NANO
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.close import close
-from chargeback_worker.store import Store, history
+from chargeback_worker.store import Store, history, snapshots
 from chargeback_worker.store.history import BookedOnce, ClosePlace
 from tests.support.damage import sql, unguarded
 from tests.support.explained import reopen
@@ -49,9 +49,11 @@ def test_a_close_whose_message_is_gone_comes_before_all_that_have_theirs(store: 
 def test_each_close_has_its_own_snapshot(store: Store) -> None:
     first, _, last = _closed_thrice(store)
     with store.read() as transaction:
-        found = [history.snapshot_of(transaction, place) for place in (first, last)]
+        found = [
+            snapshots.of_close(transaction, place.period, place.revision) for place in (first, last)
+        ]
         assert [snapshot.due_days for snapshot in found if snapshot] == [30, 7]
-        assert history.snapshot_of(transaction, ClosePlace(SEPTEMBER, 1)) is None
+        assert snapshots.of_close(transaction, SEPTEMBER, 1) is None
 
 
 def test_what_was_booked_of_a_key_names_the_close_and_the_invoice(store: Store) -> None:

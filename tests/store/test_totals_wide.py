@@ -10,10 +10,11 @@ from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.pipeline.close import close
 from chargeback_worker.reports.usage_summary import usage_summary
 from chargeback_worker.reports.verify import verify
-from chargeback_worker.store import Store, totals
+from chargeback_worker.store import Store
 from chargeback_worker.store.audit import Act
 from tests.support.feed import NOW_US, Feed
 from tests.support.feed import usage as event
+from tests.support.stored_totals import totals_of_days
 
 LIMIT = "1000000000000000000"
 
@@ -35,7 +36,7 @@ def test_thirty_quantities_at_the_limit_are_summed_billed_and_verified(store: St
     expected = 30 * EXA * NANO + 499_999_999
     month = Period(2026, 10)
     with store.read() as transaction:
-        (total,) = totals.of_period(transaction, month)
+        (total,) = totals_of_days(transaction, month.days())
     assert total.quantity == expected
     summary = usage_summary(store, BillingRange.parse("2026-10"))["summary"]
     assert summary["total_quantity"] == Amount(expected)
@@ -50,5 +51,5 @@ def test_a_sum_that_falls_below_zero_carries_downward(store: Store) -> None:
         feed.send(event(f"a{n}", quantity=f"-{LIMIT}"))
     feed.send(event("tiny", quantity="0.000000001"))
     with store.read() as transaction:
-        (total,) = totals.of_period(transaction, Period(2026, 10))
+        (total,) = totals_of_days(transaction, Period(2026, 10).days())
     assert total.quantity == -12 * EXA * NANO + 1

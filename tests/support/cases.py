@@ -34,10 +34,10 @@ from chargeback_worker.store import (
     origins,
     quarantine,
     snapshots,
-    totals,
 )
 from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain, RawEvent, Reader
+from tests.support.stored_totals import totals_of_days
 
 CASES = Path(__file__).parents[1] / "cases"
 STEPS = frozenset({"directory", "rules", "delete_rule", "ingest", "close"})
@@ -231,7 +231,7 @@ class Stage:
             snapshot = snapshots.latest(transaction, month)
             if snapshot is None:
                 snapshot = snapshots.of_now(transaction, month.days(), self._terms)
-            parts = allocate(totals.of_days(transaction, month.days()), snapshot)
+            parts = allocate(totals_of_days(transaction, month.days()), snapshot)
         return _by_owner([(part.key, _row(part.key, part.cost)) for part in parts])
 
     def _booked(self, period: Period, revision: int) -> Document:

@@ -52,7 +52,7 @@ class WrittenDirectory:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Plain values that JSON can hold, always in the same order; tax rates are texts."""
+        """Plain values that JSON can hold, in one order; `read_directory` reads them back."""
         return self.shown(plain)
 
     def shown(self, number: Callable[[int], object]) -> dict[str, Any]:
@@ -89,11 +89,6 @@ def read_directory(document: object) -> WrittenDirectory:
     if faults:
         raise DirectoryRefused(faults)
     return WrittenDirectory(tuple(sorted(teams, key=lambda team: team.team_id)))
-
-
-def from_document(document: object) -> WrittenDirectory:
-    """The directory of a document that `WrittenDirectory.document` made, and that was kept."""
-    return read_directory(document)
 
 
 @dataclass(frozen=True, slots=True)

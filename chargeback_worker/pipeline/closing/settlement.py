@@ -67,11 +67,7 @@ def compute(
         if own is None:
             raise EarlierNotClosed(period, origin)
         used[origin] = own
-    booked_before = (PeriodState.CLOSED, PeriodState.REOPENED)
-    counting = {
-        known.period for known in periods.listed(transaction) if known.state in booked_before
-    }
-    counting.add(period)
+    counting = {period, *periods.booked(transaction)}
     owed: list[Owed] = []
     for origin in (period, *sorted(used.keys() - {period})):
         kept = grouping(used[origin], origin.days())

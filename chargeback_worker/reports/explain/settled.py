@@ -12,7 +12,6 @@ from chargeback_worker.errors import Conflict
 from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.store import Transaction, history, origins, periods, snapshots
 from chargeback_worker.store.history import BookedOnce, ClosePlace
-from chargeback_worker.store.periods import PeriodState
 from chargeback_worker.usage.total import UsageTotal
 
 
@@ -96,11 +95,7 @@ def decided(
         counted |= {earlier.period for earlier in before}
     else:
         before = done
-        counted |= {
-            known.period
-            for known in periods.listed(transaction)
-            if known.state in (PeriodState.CLOSED, PeriodState.REOPENED)
-        }
+        counted.update(periods.booked(transaction))
     decided_by: ClosePlace | None = None
     if origin != place.period:
         decided_by = _last(before, origin)
@@ -142,7 +137,7 @@ def _snapshot(
 ) -> Snapshot:
     if place is None:
         return snapshots.of_now(transaction, origin.days(), terms)
-    found = history.snapshot_of(transaction, place)
+    found = snapshots.of_close(transaction, place.period, place.revision)
     if found is None:
         raise SnapshotGone(place)
     return found

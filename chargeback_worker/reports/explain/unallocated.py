@@ -68,7 +68,8 @@ def explain_unallocated(
         if not 1 <= line <= len(rows):
             see = f"chargeback explain unallocated --period {period}"
             raise LineUnknown(f"What nobody bears of {period}", line, len(rows), see)
-        return _one_line(transaction, month, rows, line, terms, Asked.read(limit, cursor))
+        asked = Asked.read(limit, cursor)
+        return _one_line(transaction, month, rows, line, terms=terms, asked=asked)
 
 
 def _rows(transaction: Transaction, month: PeriodRow, terms: Snapshot) -> list[_Row]:
@@ -141,6 +142,7 @@ def _one_line(
     month: PeriodRow,
     rows: list[_Row],
     line: int,
+    *,
     terms: Snapshot,
     asked: Asked,
 ) -> Document:

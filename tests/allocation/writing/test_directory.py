@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from chargeback_worker.allocation.directory import EMPTY, Directory, Member, Team
 from chargeback_worker.allocation.writing.directory import (
     WrittenDirectory,
-    from_document,
     read_directory,
 )
 from chargeback_worker.allocation.writing.faults import DirectoryRefused, Fault
@@ -64,7 +63,7 @@ def _refusal(document: object) -> DirectoryRefused | None:
         read = read_directory(document)
     except DirectoryRefused as refused:
         return refused
-    assert from_document(json.loads(json.dumps(read.document))) == read
+    assert read_directory(json.loads(json.dumps(read.document))) == read
     return None
 
 

@@ -14,7 +14,7 @@ from chargeback_worker.allocation.directory import EMPTY
 from chargeback_worker.allocation.writing.directory import read_directory
 from chargeback_worker.allocation.writing.place import Number
 from chargeback_worker.allocation.writing.rules import read_rules
-from chargeback_worker.cli.written_file import (
+from chargeback_worker.cli.written.file import (
     BYTES_MAX,
     FileRefused,
     NotWellFormed,
@@ -22,12 +22,12 @@ from chargeback_worker.cli.written_file import (
     WrittenFileUnreadable,
     read_written_file,
 )
-from chargeback_worker.cli.written_json import json_tree
-from chargeback_worker.cli.written_tree import NESTING_MAX, Misread
-from chargeback_worker.cli.written_yaml import yaml_tree
+from chargeback_worker.cli.written.json_tree import json_tree
+from chargeback_worker.cli.written.tree import NESTING_MAX, Misread
+from chargeback_worker.cli.written.yaml_tree import yaml_tree
 from tests.support.written_documents import anything, written_rules
 
-CONFIG = Path(__file__).parents[2] / "config"
+CONFIG = Path(__file__).parents[3] / "config"
 RULES = """\
 rules:
   - rule_id: rent   # a comment
@@ -234,7 +234,7 @@ def test_standard_input_is_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_parser_in_python_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = "chargeback_worker.cli.written_yaml._LOADER"
+    here = "chargeback_worker.cli.written.yaml_tree._LOADER"
     texts = [path.read_text() for path in sorted(CONFIG.glob("*.yaml"))]
     fast = [yaml_tree(text) for text in [RULES, *texts]]
     monkeypatch.setattr(here, yaml.SafeLoader)
