@@ -1,10 +1,12 @@
 """What is allowed and is probably not what was meant: told with a rule whenever it is shown."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
+from heapq import merge
 from typing import NamedTuple
 
 from chargeback_worker.allocation.match import Claim
@@ -32,13 +34,8 @@ class RuleWarning(NamedTuple):
     sentence: str
 
 
-def warnings(rule: Rule, versions: Iterable[Rule]) -> list[RuleWarning]:
-    """What to tell about one version; `versions` are all of all rules, this one among them."""
-    return warnings_of([rule], versions)[0]
-
-
 def warnings_of(rules: Iterable[Rule], versions: Iterable[Rule]) -> list[list[RuleWarning]]:
-    """The same of several versions, for each its own."""
+    """What to tell about each of some; `versions` are all of all rules, these among them."""
     calendar = _Calendar(tuple(versions))
     return [_warnings(rule, calendar) for rule in rules]
 
@@ -50,9 +47,61 @@ class _Calendar:
     versions: tuple[Rule, ...]
 
     @cached_property
-    def applying(self) -> list[tuple[Rule, ...]]:
-        """For each stretch of days the rules in the order in which they claim."""
-        return [in_effect(self.versions, days.start) for days in stretches(self.versions, _EVER)]
+    def orders(self) -> list["_Order"]:
+        """Of each stretch of days."""
+        return [
+            _Order(in_effect(self.versions, days.start)) for days in stretches(self.versions, _EVER)
+        ]
+
+
+class _Order:
+    """The rules of some days in the order in which they claim.
+
+    Of thousands, few can take all that another takes: one that names values of a field can do so
+    only where the other names some of them too. So it is found by the rarest that it names.
+    """
+
+    def __init__(self, applying: Sequence[Rule]) -> None:
+        self._rules = applying
+        self._claims = [METHODS[rule.rule_type].claims(rule) for rule in applying]
+        self._places = {(rule.rule_id, rule.version): n for n, rule in enumerate(applying)}
+        self._unnamed: list[int] = []
+        self._by_value: dict[_Value, list[int]] = {}
+        named = [_named(claim) for claim in self._claims]
+        often = Counter(value for fields in named for values in fields for value in values)
+        for place, fields in enumerate(named):
+            if not fields:
+                self._unnamed.append(place)
+                continue
+            rarest = min(fields, key=lambda values: max(map(often.__getitem__, values), default=0))
+            for value in rarest:
+                self._by_value.setdefault(value, []).append(place)
+
+    def place(self, rule: Rule) -> int | None:
+        """Where it claims, None where it does not apply."""
+        place = self._places.get((rule.rule_id, rule.version))
+        return place if place is not None and self._rules[place] == rule else None
+
+    def covering(self, place: int) -> Rule | None:
+        """The first rule before it that takes all that the rule at that place takes."""
+        claim = self._claims[place]
+        found = [self._unnamed]
+        found += [self._by_value.get(next(iter(values)), []) for values in _named(claim) if values]
+        earlier = (other for other in merge(*found) if other < place)
+        first = next((other for other in earlier if self._claims[other].covers(claim)), None)
+        return None if first is None else self._rules[first]
+
+
+_Value = tuple[str, str | None]
+
+
+def _named(claim: Claim) -> list[list[_Value]]:
+    """The values of each field of which it names any."""
+    return [
+        [(name, value) for value in condition.values]
+        for name, condition in claim.fields().items()
+        if condition.values is not None
+    ]
 
 
 def _warnings(rule: Rule, calendar: _Calendar) -> list[RuleWarning]:
@@ -60,7 +109,7 @@ def _warnings(rule: Rule, calendar: _Calendar) -> list[RuleWarning]:
         return []
     method = METHODS[rule.rule_type]
     never = list(_never_matches(rule, method))
-    shadowed = [] if never else _shadowed(rule, method, calendar)
+    shadowed = [] if never else _shadowed(rule, calendar)
     return [
         *_catch_all(rule),
         *never,
@@ -90,18 +139,17 @@ def _never_matches(rule: Rule, method: Method) -> Iterator[RuleWarning]:
         )
 
 
-def _shadowed(rule: Rule, method: Method, calendar: _Calendar) -> Iterator[RuleWarning]:
+def _shadowed(rule: Rule, calendar: _Calendar) -> Iterator[RuleWarning]:
     """On all days on which it applies, an earlier rule takes all that this one takes.
 
     One that never applies, disabled or replaced by newer versions, is not shadowed.
     """
-    claim = method.claims(rule)
     covering: dict[str, None] = {}
-    for applying in calendar.applying:
-        if rule not in applying:
+    for order in calendar.orders:
+        place = order.place(rule)
+        if place is None:
             continue
-        earlier = applying[: applying.index(rule)]
-        first = next((of for of in earlier if _claim(of).covers(claim)), None)
+        first = order.covering(place)
         if first is None:
             return
         covering[first.cited] = None
@@ -112,10 +160,6 @@ def _shadowed(rule: Rule, method: Method, calendar: _Calendar) -> Iterator[RuleW
             f"{rule.cited} never claims anything: {' and '.join(covering)} {verb} all of it "
             "before; if that is not meant, give it a priority with a lower number",
         )
-
-
-def _claim(rule: Rule) -> Claim:
-    return METHODS[rule.rule_type].claims(rule)
 
 
 def _dates_in_closed_period(rule: Rule) -> Iterator[RuleWarning]:
@@ -135,7 +179,8 @@ def _dates_in_closed_period(rule: Rule) -> Iterator[RuleWarning]:
         yield RuleWarning(
             WarningKind.DATES_IN_CLOSED_PERIOD,
             f"{rule.cited} is dated {asked}, and does not hold in {_months(touched)}, closed when "
-            "it was written; to change what is closed, reopen it first and write the rule then",
+            "it was written; to change what is closed, reopen it first and then write a rule that "
+            "differs, as the same again makes no version",
         )
 
 

@@ -5,10 +5,8 @@ A sentence names every condition, but of a long list of values only the first fe
 
 from chargeback_worker.allocation.match import Claim, Condition
 from chargeback_worker.allocation.methods import METHODS
+from chargeback_worker.allocation.naming import first_few
 from chargeback_worker.allocation.rule import RESERVED_ID, Rule
-
-NAMED_MAX = 8
-"""Of more values than these a sentence tells how many there are."""
 
 _FIELDS = {
     "resource_types": ("of type", "type"),
@@ -92,8 +90,6 @@ def _article(field: str) -> str:
 
 def _either(values: list[str]) -> str:
     """`A`, `A or B`, `A, B or C`; an empty text, which a label may be, in quotes."""
-    told = [value or '""' for value in values]
-    if len(told) > NAMED_MAX:
-        told = [*told[:NAMED_MAX], f"{len(told) - NAMED_MAX} more"]
+    told = first_few(value or '""' for value in values)
     *first, last = told
     return f"{', '.join(first)} or {last}" if first else last

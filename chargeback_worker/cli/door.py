@@ -34,6 +34,16 @@ class ExitCode(IntEnum):
     REFUSED = 5
 
 
+class NotText(Invalid):
+    """An argument holds bytes that are no UTF-8, which no id has."""
+
+    def __init__(self, argument: str) -> None:
+        super().__init__(
+            f"{argument!r} is no text: it has characters that no UTF-8 can hold.",
+            "Write ids as they are shown, and see that the terminal sends UTF-8.",
+        )
+
+
 # The first that fits: Misconfigured is an Invalid too.
 _FAMILIES: Sequence[tuple[type[ChargebackError], ExitCode]] = (
     (Misconfigured, ExitCode.CONFIGURATION),
@@ -58,8 +68,10 @@ class Door(TyperGroup):
         except (typer.Exit, typer.Abort, TyperException):
             raise
         except ChargebackError as error:
-            _tell(ctx, error, error.message, error.hint)
-            raise typer.Exit(exit_code(error)) from None
+            raise _told(ctx, error) from None
+        except UnicodeEncodeError as error:
+            # Usage with such texts is quarantined, so that only an argument brings them here.
+            raise _told(ctx, NotText(error.object)) from None
         except Exception as error:
             # A reader that goes away (`| head`) is no error; typer ends quietly on it.
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
@@ -68,6 +80,11 @@ class Door(TyperGroup):
             hint = "Run it again as chargeback --debug … and report what it says."
             _tell(ctx, error, redacted(told), hint)
             raise typer.Exit(ExitCode.OUR_FAULT) from None
+
+
+def _told(ctx: Any, error: ChargebackError) -> typer.Exit:
+    _tell(ctx, error, error.message, error.hint)
+    return typer.Exit(exit_code(error))
 
 
 def _tell(ctx: Any, error: Exception, message: str, hint: str) -> None:

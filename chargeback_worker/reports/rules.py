@@ -52,6 +52,18 @@ def show_rule(store: Store, rule_id: str, version: int | None = None) -> Documen
     return {"rule": _document(history, stored, told)}
 
 
+def show_versions(store: Store, wanted: Iterable[tuple[str, int]]) -> list[Document]:
+    """Versions that there are of rules, in that order."""
+    with store.read() as transaction:
+        known = rules.histories(transaction)
+    found = [(known[rule_id], known[rule_id].version(version)) for rule_id, version in wanted]
+    told = warnings_of([stored.rule for _, stored in found], _everything(known))
+    return [
+        _document(history, stored, of_rule)
+        for (history, stored), of_rule in zip(found, told, strict=True)
+    ]
+
+
 def _everything(known: dict[str, History]) -> list[Rule]:
     return [stored.rule for history in known.values() for stored in history.versions]
 

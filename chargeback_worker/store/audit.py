@@ -1,6 +1,6 @@
 """Who changed what, when and why: rows that nothing updates or deletes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,16 +81,23 @@ def listed(
         statement = statement.where(table.c.audit_id < after)
     if since_us is not None:
         statement = statement.where(table.c.at_us >= since_us)
-    return [
-        AuditRow(
-            row.audit_id,
-            row.at_us,
-            row.actor,
-            row.action,
-            row.subject,
-            row.before and msgspec.json.decode(row.before),
-            row.after and msgspec.json.decode(row.after),
-            row.reason,
-        )
-        for row in transaction.execute(statement)
-    ]
+    return [_row(row) for row in transaction.execute(statement)]
+
+
+def about(transaction: Transaction, kind: str) -> Iterator[AuditRow]:
+    """All rows whose subject is of a kind, as `rule:rent` is of `rule`; oldest first."""
+    statement = sa.select(table).where(table.c.subject.startswith(f"{kind}:", autoescape=True))
+    return (_row(row) for row in transaction.execute(statement.order_by(table.c.audit_id)))
+
+
+def _row(row: sa.Row[Any]) -> AuditRow:
+    return AuditRow(
+        row.audit_id,
+        row.at_us,
+        row.actor,
+        row.action,
+        row.subject,
+        row.before and msgspec.json.decode(row.before),
+        row.after and msgspec.json.decode(row.after),
+        row.reason,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import groupby
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -68,10 +69,7 @@ class History:
 def histories(transaction: Transaction) -> dict[str, History]:
     """Every rule that ever was, deleted ones too, by id in order."""
     rows = transaction.execute(sa.select(table).order_by(table.c.rule_id, table.c.version))
-    stored = [
-        StoredRule(msgspec.json.decode(row.content, type=Rule), row.created_us, row.actor)
-        for row in rows
-    ]
+    stored = [_stored(row) for row in rows]
     return {
         rule_id: History(tuple(versions))
         for rule_id, versions in groupby(stored, key=lambda found: found.rule.rule_id)
@@ -112,3 +110,9 @@ def insert(transaction: Transaction, rules: Iterable[Rule], act: Act) -> None:
             for rule in rules
         ),
     )
+
+
+def _stored(row: sa.Row[Any]) -> StoredRule:
+    rule = msgspec.json.decode(row.content, type=Rule)
+    assert (rule.rule_id, rule.version) == (row.rule_id, row.version), row.rule_id
+    return StoredRule(rule, row.created_us, row.actor)

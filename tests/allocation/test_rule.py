@@ -6,6 +6,9 @@ from hypothesis import given
 from chargeback_worker.allocation.match import ANY, Claim, Condition, Match
 from chargeback_worker.allocation.rule import (
     DEFAULT,
+    PRIORITY,
+    PRIORITY_OF_ALL,
+    Driver,
     Rule,
     in_effect,
     newest,
@@ -31,8 +34,17 @@ def test_a_rule_is_as_it_is_written_without_its_other_fields() -> None:
     assert rule.enabled
     assert rule.priority_given
     assert not rule.ended
-    assert rule.priority == 100
+    assert rule.priority == PRIORITY == 100
+    assert (rule.name, rule.description) == ("", "")
     assert rule.narrowed == Claim()
+
+
+def test_a_rule_that_narrows_nothing_comes_after_those_that_do() -> None:
+    assert PRIORITY_OF_ALL == 1000
+
+
+def test_drivers_are_named_by_the_words_of_a_written_rule() -> None:
+    assert [driver.value for driver in Driver] == ["cost", "quantity", "records"]
 
 
 def test_rules_claim_by_priority_then_id() -> None:

@@ -156,7 +156,15 @@ def test_what_is_stored_with_rules_and_a_directory_can_be_read_for_ever() -> Non
 
 
 def test_what_an_older_release_did_not_know_has_its_old_meaning() -> None:
-    assert Snapshot.from_document({"timezone": "UTC"}) == Snapshot()
+    assert Snapshot.from_document({"timezone": "UTC"}) == Snapshot(
+        rules=(),
+        directory=Directory(0, ()),
+        timezone="UTC",
+        labels=(),
+        bill_to=BillTo.TEAM,
+        tax_rate_nano=0,
+        due_days=30,
+    )
 
 
 @pytest.mark.parametrize(

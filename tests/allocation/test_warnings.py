@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -7,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargeback_worker.allocation.directory import EMPTY
-from chargeback_worker.allocation.rule import Rule
-from chargeback_worker.allocation.warnings import RuleWarning, warnings, warnings_of
+from chargeback_worker.allocation.methods import METHODS
+from chargeback_worker.allocation.rule import Rule, in_effect
+from chargeback_worker.allocation.warnings import RuleWarning, warnings_of
 from chargeback_worker.allocation.writing.rules import read_rules
 from chargeback_worker.period import BillingRange
 from tests.support.written_documents import written_rules
@@ -20,6 +22,11 @@ def rule(rule_id: str, rule_type: str = "by_usage", *, version: int = 1, **field
     document = {"rule_id": rule_id, "rule_type": rule_type, **fields}
     (read,) = read_rules(document, labels=(), directory=EMPTY)
     return replace(read, version=version)
+
+
+def warnings(of: Rule, versions: Sequence[Rule]) -> list[RuleWarning]:
+    (told,) = warnings_of([of], versions)
+    return told
 
 
 def kinds(of: Rule, *others: Rule) -> list[str]:
@@ -38,6 +45,26 @@ def test_any_rules_can_be_asked_about_one_by_one_or_together(documents: list[Any
         for read in read_rules(document, labels=("env", "project"), directory=EMPTY)
     ]
     assert warnings_of(rules, rules) == [warnings(of, rules) for of in rules]
+
+
+@given(st.lists(written_rules(), max_size=8))
+def test_a_rule_is_shadowed_by_the_first_that_takes_all_of_its_claim(documents: list[Any]) -> None:
+    rules = [
+        replace(read, rule_id=f"r{number}", version=1, effective_from=None, effective_to=None)
+        for number, document in enumerate(documents)
+        for read in read_rules(document, labels=("env", "project"), directory=EMPTY)
+    ]
+    claims = {of.cited: METHODS[of.rule_type].claims(of) for of in rules}
+    before: list[Rule] = []
+    for of in in_effect(rules, date(2025, 10, 1))[:-1]:
+        claim = claims[of.cited]
+        first = next((one.cited for one in before if claims[one.cited].covers(claim)), None)
+        told = [one.sentence for one in warnings(of, rules) if one.kind == "shadowed"]
+        if first is None or claim.takes_nothing:
+            assert told == []
+        else:
+            assert f"{first} claims all of it before" in told[0]
+        before.append(of)
 
 
 def test_a_rule_that_narrows_nothing_is_a_catch_all_even_while_it_is_disabled() -> None:

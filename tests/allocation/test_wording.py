@@ -7,7 +7,7 @@ from hypothesis import given
 
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.allocation.rule import DEFAULT, Receiver, Rule
+from chargeback_worker.allocation.rule import DEFAULT, Receiver, Rule, Share
 from chargeback_worker.allocation.wording import claim_in_words, in_words
 from tests.support import made_rules, made_usage
 from tests.support.laws import law
@@ -86,3 +86,18 @@ def test_every_rule_can_be_told(rule: Rule) -> None:
     assert words.startswith(rule.cited)
     assert words.endswith(".")
     assert "None" not in words
+
+
+def test_of_many_who_bear_it_only_the_first_are_named() -> None:
+    users = tuple(f"u{number:05d}" for number in range(50_000))
+    for rule_type in ("by_user", "equal_split"):
+        told = in_words(Rule("r", 1, rule_type, user_ids=users, team_id="T"))
+        assert "u00007, 49,992 more" in told
+        assert "u00008" not in told
+    receivers = tuple(Receiver(f"user:{user}", Pair(user=user)) for user in users)
+    shared = in_words(Rule("r", 1, "by_usage", receivers=receivers))
+    assert "user:u00007, 49,992 more by the cost" in shared
+    split = tuple(Share(receiver, 1) for receiver in receivers)
+    assert "user:u00007 0.000000001 %, 49,992 more" in in_words(
+        Rule("r", 1, "fixed_split", split=split)
+    )

@@ -34,6 +34,17 @@ def test_nothing_that_is_shown_moves_the_cursor(text: str) -> None:
     assert text.isprintable() or shown != text
 
 
+def test_a_table_escapes_what_a_column_makes_of_a_value(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    columns = (Column("of", "Of which", lambda found: ", ".join(found)), Column("rule", "Rule"))
+    show_table([{"of": {"\x1b[2J": 1}, "rule": {"match": "\u202egnp"}}], columns)
+    shown = capsysbinary.readouterr().out.decode()
+    assert "\\x1b[2J" in shown
+    assert "\\u202egnp" in shown
+    assert shown.replace("\n", "").isprintable()
+
+
 @given(st.integers(-(10**30), 10**30))
 def test_amounts_for_people_keep_every_digit(nano: int) -> None:
     for shown in (usd(Amount(nano)), exact_usd(Amount(nano))):

@@ -70,3 +70,15 @@ def test_who_is_not_known(closed: Command) -> None:
     unknown = closed("report", "cost-centre", "CC1", "--period", "2026-09")
     assert unknown.code == 5
     assert "Did you mean 'CC-1'?" in unknown.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("report", "team"), ("report", "user"), ("usage", "summary")]
+)
+def test_an_argument_that_is_no_utf_8_is_the_caller_s_mistake(
+    chargeback: Command, arguments: tuple[str, ...]
+) -> None:
+    named = ("\udcff",) if arguments[0] == "report" else ("--team", "\udcff")
+    ended = chargeback(*arguments, *named, "--period", "2026-10")
+    assert ended.code == 2
+    assert "'\\udcff' is no text" in ended.err

@@ -158,3 +158,13 @@ def test_a_directory_with_faults_is_refused_whole(chargeback: Command, write: An
     assert "directory.yaml:6:" in ended.err
     shown = chargeback.ok("directory", "show", "-o", "json").out
     assert '"version":0' in shown
+
+
+def test_what_was_applied_is_shown_as_each_rule_is_shown(chargeback: Command, write: Any) -> None:
+    more = "  - {rule_id: all, rule_type: by_usage}\n  - {rule_id: other, rule_type: by_team}\n"
+    applied = chargeback.ok("rules", "apply", write(RENT + more), "-o", "json").json["rules"]
+    assert [rule.pop("outcome") for rule in applied] == ["written"] * 3
+    for rule in applied:
+        shown = chargeback.ok("rules", "show", rule["rule_id"], "-o", "json").json["rule"]
+        assert shown == rule
+    assert any(rule["warnings"] for rule in applied)

@@ -72,6 +72,30 @@ OF_BOOKS: dict[str, Damage] = {
         "rules",
         "rent@1 in the snapshot of 2026-10, close 1",
     ),
+    "a rule that no close has used is altered": Damage(
+        sql("UPDATE rule_version SET content = replace(content, 'by_user', 'by_team')"),
+        "rules",
+        "later@1: as it was written",
+    ),
+    "a version of a rule is said to be of somebody else": Damage(
+        sql("UPDATE rule_version SET actor = 'eve' WHERE rule_id = 'later'"),
+        "rules",
+        "later@1: as it was written",
+    ),
+    "a rule is added by hand": Damage(
+        sql(
+            "INSERT INTO rule_version (rule_id, version, content, created_us, actor)"
+            " SELECT 'zz', version, replace(content, '\"later\"', '\"zz\"'), created_us, actor"
+            " FROM rule_version WHERE rule_id = 'later'"
+        ),
+        "rules",
+        "rule zz: its versions",
+    ),
+    "a version of a rule is put under another id": Damage(
+        sql("UPDATE rule_version SET rule_id = 'zz' WHERE rule_id = 'later'"),
+        "rules",
+        "the stored rules",
+    ),
     "a version of a rule is lost": Damage(
         sql("DELETE FROM rule_version WHERE rule_id = 'people' AND version = 1"),
         "rules",
@@ -102,6 +126,16 @@ OF_BOOKS: dict[str, Damage] = {
     ),
     "a booking has another receiver": Damage(
         sql(f"UPDATE booking SET receiver = 'team:Z' WHERE {_BOOKING}"), "bookings", "receiver"
+    ),
+    "a booking has another share": Damage(
+        sql("UPDATE booking SET share = '1/7' WHERE share IS NOT NULL AND billing_period = 202611"),
+        "settlement",
+        ": share",
+    ),
+    "a booking counts another record": Damage(
+        sql("UPDATE booking SET records = records + 1 WHERE billing_period = 202611"),
+        "settlement",
+        ": records",
     ),
     "a booking is lost": Damage(
         sql(f"DELETE FROM booking WHERE {_BOOKING}"),

@@ -70,12 +70,12 @@ OF_USAGE: dict[str, Damage] = {
     ),
     "a total's quantity is changed": Damage(
         sql(f"UPDATE usage_total SET quantity_whole = quantity_whole + 1 WHERE {_TOTAL}"),
-        "totals",
+        "totals settlement",
         "compute: quantity",
     ),
     "a total's count is changed": Damage(
         sql(f"UPDATE usage_total SET records = records + 1 WHERE {_TOTAL}"),
-        "totals",
+        "totals settlement",
         "compute: records",
     ),
     "a total is deleted": Damage(

@@ -68,6 +68,7 @@ def fill(store: Store) -> None:
     lines = feed.read([usage("oct-0"), usage("of a file", team="B", day="2026-11-02")], 0)
     feed.ingest(Part(file.cursor_id, lines, 0, 3))
     _close(store, Period(2026, 11), _DECEMBER_US)
+    save_rules(store, {"rule_id": "later", "rule_type": "by_user"}, ACT)
     _publish(store)
     feed.send(usage("open", day="2026-10-30"))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
 from chargeback_worker.allocation.match import Claim
+from chargeback_worker.allocation.naming import first_few
 from chargeback_worker.allocation.pair import UNALLOCATED
 from chargeback_worker.allocation.pool import Method, Objection, Pool
 from chargeback_worker.allocation.rule import Driver, Rule
@@ -28,10 +29,10 @@ def pools(
 
 
 def says(rule: Rule) -> str:
-    named = ", ".join(receiver.pair.key for receiver in rule.receivers)
+    named = ", ".join(first_few(receiver.pair.key for receiver in rule.receivers))
     among = named or "all teams, and users without a team, that used anything"
     what = {Driver.COST: "cost", Driver.QUANTITY: "quantity", Driver.RECORDS: "number of records"}
-    of = " and ".join(rule.driver_resource_types) or "everything"
+    of = " and ".join(first_few(rule.driver_resource_types)) or "everything"
     return (
         "leaves usage with its owner and divides shared cost among"
         f" {among} by the {what[rule.driver]} of {of} they used in the period"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
 from chargeback_worker.allocation.match import PRESENT, Claim, Condition
+from chargeback_worker.allocation.naming import first_few
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.pool import Method, Pool
 from chargeback_worker.allocation.rule import Rule
@@ -39,7 +40,7 @@ def pools(
 def says(rule: Rule) -> str:
     if not rule.user_ids:
         return "gives each user their own usage"
-    users = ", ".join(rule.user_ids)
+    users = ", ".join(first_few(rule.user_ids))
     return f"gives {users} their own usage, and equally what it claims of others"
 
 

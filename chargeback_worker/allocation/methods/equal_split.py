@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
 from chargeback_worker.allocation.match import Claim
+from chargeback_worker.allocation.naming import first_few
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.pool import Method, Objection, Pool
 from chargeback_worker.allocation.rule import Rule
@@ -24,7 +25,7 @@ def says(rule: Rule) -> str:
     receivers = sorted(_receivers(rule))
     if len(receivers) == 1:
         return f"gives it to {receivers[0].key}"
-    return f"divides it equally among {', '.join(pair.key for pair in receivers)}"
+    return f"divides it equally among {', '.join(first_few(pair.key for pair in receivers))}"
 
 
 def check(rule: Rule) -> Iterable[Objection]:

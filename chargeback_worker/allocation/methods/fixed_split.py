@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
 from chargeback_worker.allocation.match import Claim
+from chargeback_worker.allocation.naming import first_few
 from chargeback_worker.allocation.pool import Method, Objection, Pool
 from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.money import NANO, plain
@@ -25,7 +26,7 @@ def pools(
 
 def says(rule: Rule) -> str:
     parts = (f"{share.receiver.pair.key} {plain(share.percent_nano)} %" for share in rule.split)
-    return f"divides it by agreed percentages: {', '.join(parts)}"
+    return f"divides it by agreed percentages: {', '.join(first_few(parts))}"
 
 
 def check(rule: Rule) -> Iterable[Objection]:

@@ -1,22 +1,31 @@
 """Rules and directory as they are stored, against what closes have decided by."""
 
+from collections.abc import Mapping
+
+import msgspec
+
+from chargeback_worker.allocation.writing.rule_document import shown_rule
+from chargeback_worker.money import plain
 from chargeback_worker.reports.verify.comparison import Comparison
 from chargeback_worker.reports.verify.periods import snapshot
-from chargeback_worker.store import closes, directories, rules
+from chargeback_worker.store import audit, closes, directories, rules
+from chargeback_worker.store.audit import AuditRow
+from chargeback_worker.store.rules import History, StoredRule
 
 _HINT = "A version is never changed; restore it from a backup."
 
 
 def decided(found: Comparison) -> None:
-    """Versions of rules have no gap, and snapshots hold rules and directory as they are stored."""
+    """Rules stand as the audit has them, and snapshots hold them and the directory as stored."""
     transaction = found.transaction
     with found.reading("the stored rules"):
-        for rule_id, history in rules.histories(transaction).items():
-            numbers = [stored.rule.version for stored in history.versions]
-            found.rows += len(numbers)
-            wanted = [*range(1, len(numbers) + 1)]
-            found.equal(f"rule {rule_id}: its versions", wanted, numbers, _HINT)
-        stored = {(rule.rule_id, rule.version): rule for rule in rules.versions(transaction)}
+        known = rules.histories(transaction)
+        _against_audit(found, known)
+        stored = {
+            (one.rule.rule_id, one.rule.version): one.rule
+            for history in known.values()
+            for one in history.versions
+        }
         for close in closes.listed(transaction):
             if found.period not in (None, close.period):
                 continue
@@ -35,3 +44,29 @@ def decided(found: Comparison) -> None:
                 same = kept is not None and kept.directory == used.directory
                 name = f"directory {version} of {close.period}, close {close.revision}"
                 found.equal(f"{name}: as it is stored", True, same, _HINT)
+
+
+def _against_audit(found: Comparison, known: Mapping[str, History]) -> None:
+    """Who writes a version writes it into the audit too, in the same transaction."""
+    logged: dict[str, list[AuditRow]] = {}
+    for row in audit.about(found.transaction, "rule"):
+        logged.setdefault(row.subject.removeprefix("rule:"), []).append(row)
+    for rule_id in sorted(known.keys() | logged.keys()):
+        versions = known[rule_id].versions if rule_id in known else ()
+        rows = logged.get(rule_id, [])
+        found.rows += len(versions)
+        numbers = [stored.rule.version for stored in versions]
+        wanted = [*range(1, len(rows) + 1)]
+        found.equal(f"rule {rule_id}: its versions", wanted, numbers, _HINT)
+        for stored, row in zip(versions, rows, strict=False):
+            name = f"{stored.rule.cited}: as it was written"
+            found.equal(name, True, _as_logged(stored, row), _HINT)
+
+
+def _as_logged(stored: StoredRule, row: AuditRow) -> bool:
+    if (stored.created_us, stored.actor) != (row.at_us, row.actor):
+        return False
+    if stored.rule.ended:
+        return row.after is None
+    shown = msgspec.to_builtins(shown_rule(stored.rule, number=plain))
+    return bool(row.after == shown)

@@ -85,12 +85,12 @@ def test_days_with_the_same_members_are_one_pool_and_other_days_another() -> Non
     people = directory(T=["x", Member("y", TENTH), Member("z", until=TENTH)])
     used = [usage(1, team="T", day=date(2025, 10, day)) for day in (3, 4, 10, 20)]
     made = [pool for _, pool in pools(used, Snapshot((TEAMS,), people))]
-    assert [(sorted(map(str, pool.weights)), len(pool.usage)) for pool in made] == [
-        (sorted(map(str, (Pair("T", "x"), Pair("T", "z")))), 2),
-        (sorted(map(str, (Pair("T", "x"), Pair("T", "y")))), 2),
+    assert [(pool.key, pool.weights, len(pool.usage), pool.own) for pool in made] == [
+        (("team", "T", "x", "z"), {Pair("T", "x"): 1, Pair("T", "z"): 1}, 2, False),
+        (("team", "T", "x", "y"), {Pair("T", "x"): 1, Pair("T", "y"): 1}, 2, False),
     ]
-    assert len({pool.key for pool in made}) == 2
-    assert not any(pool.own for pool in made)
+    ((_, pool),) = pools([usage(1, team="U")], Snapshot((TEAMS,), people))
+    assert (pool.key, pool.weights) == (("team", "U"), {Pair("U"): 1})
 
 
 def test_teams_are_pools_of_their_own() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from chargeback_worker.allocation.engine import allocate
+from chargeback_worker.allocation.engine import allocate, pools
 from chargeback_worker.allocation.match import Claim, Condition, Match
 from chargeback_worker.allocation.methods import METHODS
 from chargeback_worker.allocation.methods.by_usage import METHOD
@@ -158,6 +158,14 @@ def test_the_driver_is_all_usage_whatever_rule_claims_it_and_whatever_the_day() 
     ]
 
 
+def test_shared_cost_is_one_pool_with_what_receivers_used_as_weights() -> None:
+    used = [usage(7, team="A"), usage(0, team="B"), usage(1), usage(2, resource_type="rent")]
+    made = [pool for _, pool in pools(used, Snapshot((RENT,))) if not pool.own]
+    assert [(pool.key, pool.weights, len(pool.usage)) for pool in made] == [
+        (("shared",), {A: 7, B: 0}, 2)
+    ]
+
+
 def test_it_says_who_bears_what() -> None:
     rule = Rule(
         "rent",
@@ -171,6 +179,7 @@ def test_it_says_who_bears_what() -> None:
         "leaves usage with its owner and divides shared cost among team:A, user:x by the number of"
         " records of query and storage they used in the period"
     )
+    assert "the quantity of query they used" in METHOD.says(of(Driver.QUANTITY, "query"))
     assert METHOD.says(RENT) == (
         "leaves usage with its owner and divides shared cost among all teams, and users without a"
         " team, that used anything by the cost of everything they used in the period"
@@ -180,8 +189,12 @@ def test_it_says_who_bears_what() -> None:
 def test_a_quantity_needs_one_resource_type_to_be_of() -> None:
     for types in ((), ("query", "storage")):
         (fault,) = METHODS["by_usage"].check(of(Driver.QUANTITY, *types))
-        assert (fault.kind, fault.field) == ("quantity_driver", "allocation_metadata.driver_match")
-        assert "exactly one resource type" in fault.sentence
+        assert fault == (
+            "quantity_driver",
+            "allocation_metadata.driver_match",
+            "the driver quantity needs a driver_match that names exactly one resource type, as"
+            " quantities of unlike units are never added",
+        )
     assert list(METHOD.check(of(Driver.QUANTITY, "query"))) == []
     assert list(METHOD.check(of(Driver.RECORDS))) == []
 

@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from chargeback_worker.allocation.engine import allocate
+from chargeback_worker.allocation.engine import allocate, pools
 from chargeback_worker.allocation.match import PRESENT, Claim, Condition, Match
 from chargeback_worker.allocation.methods.by_user import METHOD
 from chargeback_worker.allocation.pair import Pair
@@ -84,6 +84,16 @@ def test_what_others_used_keeps_its_team_and_what_has_none_goes_to_the_users_alo
         ("team:B/user:y", 1),
         ("user:x", 6),
         ("user:y", 5),
+    ]
+
+
+def test_what_others_used_is_one_pool_for_each_team() -> None:
+    used = [usage(1, team="A"), usage(2, team="A", user="z"), usage(4), usage(8, user="x")]
+    snapshot = Snapshot((of("x", "y", match=Match(agents=(None,))),))
+    assert [(pool.key, pool.weights, len(pool.usage)) for _, pool in pools(used, snapshot)] == [
+        (("own", None, "x"), {Pair(None, "x"): 1}, 1),
+        (("others", "A"), {Pair("A", "x"): 1, Pair("A", "y"): 1}, 2),
+        (("others", None), {Pair(None, "x"): 1, Pair(None, "y"): 1}, 1),
     ]
 
 

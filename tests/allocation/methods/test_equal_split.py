@@ -1,4 +1,6 @@
-from chargeback_worker.allocation.engine import allocate
+from datetime import date
+
+from chargeback_worker.allocation.engine import allocate, pools
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.methods.equal_split import METHOD
 from chargeback_worker.allocation.pair import Pair
@@ -44,6 +46,13 @@ def test_with_nobody_named_its_team_bears_it_whoever_used_it() -> None:
 def test_its_team_bears_nothing_where_others_are_named() -> None:
     assert borne([usage(5, team="A")], of(("x",), team_id="A")) == [("user:x", 5)]
     assert borne([usage(5, team="A")], of((), receivers(Pair("B")), "A")) == [("team:B", 5)]
+
+
+def test_all_that_it_claims_is_one_pool() -> None:
+    used = [usage(1), usage(2, team="A", user="x", day=date(2025, 10, 20))]
+    ((_, pool),) = pools(used, Snapshot((of(("x",), receivers(A)),)))
+    assert (pool.key, pool.weights, len(pool.usage)) == (("split",), {Pair(user="x"): 1, A: 1}, 2)
+    assert not pool.own
 
 
 def test_it_says_who_bears_what() -> None:

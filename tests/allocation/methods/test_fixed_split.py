@@ -1,8 +1,9 @@
 from collections.abc import Mapping
+from datetime import date
 
 import pytest
 
-from chargeback_worker.allocation.engine import allocate
+from chargeback_worker.allocation.engine import allocate, pools
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.methods.fixed_split import METHOD
 from chargeback_worker.allocation.pair import Pair
@@ -126,6 +127,17 @@ def test_percentages_must_be_above_zero_and_sum_to_a_hundred(
     rule: Rule, faults: list[tuple[str, str, str]]
 ) -> None:
     assert list(METHOD.check(rule)) == [Objection(*fault) for fault in faults]
+
+
+def test_all_that_it_claims_is_one_pool() -> None:
+    used = [usage(1), usage(2, team="A", user="x", day=date(2025, 10, 20))]
+    ((_, pool),) = pools(used, Snapshot((of({"A": 60 * NANO, "B": 40 * NANO}),)))
+    assert (pool.key, pool.weights, len(pool.usage)) == (
+        ("split",),
+        {Pair("A"): 60 * NANO, Pair("B"): 40 * NANO},
+        2,
+    )
+    assert not pool.own
 
 
 def test_it_says_who_bears_what() -> None:
