@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 DEMO_FOLDER ?= chargeback-demo
 
-.PHONY: help demo run test lint test-faults lock clean check-python
+.PHONY: help demo run test lint bench test-faults lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ lint: $(VENV)/dev.installed ## style, types and the direction of imports
 
 run: $(VENV)/worker.installed ## the worker, by config/chargeback.toml and CHARGEBACK_… variables
 	$(BIN)/chargeback --config config/chargeback.toml run
+
+bench: $(VENV)/dev.installed ## how fast it is, as ratios of one run; also in build/bench.json
+	$(BIN)/python -m tests.benchmarks
 
 test-faults: $(VENV)/dev.installed ## real processes killed at random on Kafka and PostgreSQL; long
 	$(BIN)/python -m tests.faults

@@ -72,11 +72,6 @@ class Directory:
         """Everybody who is or was a member of any team."""
         return frozenset(self._teams_of)
 
-    def bounds(self) -> set[date]:
-        """The days on which anybody joins or leaves."""
-        edges = (edge for _, member in self._members() for edge in (member.first, member.until))
-        return {edge for edge in edges if edge is not None}
-
     def _team_of(self, user: str, day: date) -> str | None:
         of_day = [
             (team, member.primary)

@@ -16,6 +16,7 @@ from chargeback_worker.store.tables import usage_total as table
 from chargeback_worker.store.usage import read_labels
 from chargeback_worker.usage.total import UsageTotal
 
+_ROWS_AT_ONCE = 1_000
 _SMALL = ("cost_whole", "cost_nano", "quantity_exa", "quantity_nano", "records")
 
 
@@ -75,35 +76,42 @@ def grouped(
         sums.of_small("low", table.c.quantity_whole % NANO),
     ).where(*conditions)
     # By place: to PostgreSQL an expression with parameters is another one when it comes twice.
-    rows = transaction.execute(statement.group_by(*(sa.text(str(n + 1)) for n in range(len(by)))))
-    return _merged(rows, kept)
+    found = transaction.execute(statement.group_by(*(sa.text(str(n + 1)) for n in range(len(by)))))
+    return _merged((row for rows in found.partitions(_ROWS_AT_ONCE) for row in rows), kept)
 
 
 def _merged(rows: Iterable[Sequence[Any]], kept: Grouping) -> list[UsageTotal]:
     """The groups; several rows are of one where only labels tell them apart that are not kept."""
+    period_of, day_of = cache(Period.from_number), cache(day_from_number)
     labels_of = cache(lambda text: _kept_labels(text, kept))
-    found: dict[tuple[Any, ...], list[int]] = {}
-    for row in rows:
-        user, day, resource_type, agent, text, team, period, *of_row = row
-        cost_whole, cost_nano, exa, nano, records, high, low = of_row
-        key = (period, day, team, user, agent, resource_type, labels_of(text))
+    first = kept.days[0]
+    groups: dict[tuple[Any, ...], UsageTotal] = {}
+    for user, day, resource_type, agent, text, team, number, *summed in rows:
+        cost_whole, cost_nano, exa, nano, records, high, low = summed
         cost = cost_whole * NANO + cost_nano
         quantity = (exa * EXA + high * NANO + low) * NANO + nano
-        summed = found.get(key)
-        if summed is None:
-            found[key] = [cost, quantity, records]
-        else:
-            summed[0] += cost
-            summed[1] += quantity
-            summed[2] += records
-    period_of, day_of = cache(Period.from_number), cache(day_from_number)
-    first = kept.days[0]
-    return [
-        UsageTotal(
-            period_of(period), first if day is None else day_of(day), team, user, *others, *summed
+        labels = labels_of(text)
+        key = (user, day, resource_type, agent, labels, team, number)
+        known = groups.get(key)
+        if known is not None:
+            cost, quantity, records = (
+                known.cost + cost,
+                known.quantity + quantity,
+                known.records + records,
+            )
+        groups[key] = UsageTotal(
+            period_of(number),
+            first if day is None else day_of(day),
+            team,
+            user,
+            agent,
+            resource_type,
+            labels,
+            cost,
+            quantity,
+            records,
         )
-        for (period, day, team, user, *others), summed in found.items()
-    ]
+    return list(groups.values())
 
 
 def _kept_labels(text: str | None, kept: Grouping) -> tuple[str | None, ...]:

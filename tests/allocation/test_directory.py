@@ -38,6 +38,12 @@ def test_a_primary_team_of_other_days_decides_nothing() -> None:
     assert [owner(people, "x", day).team for day in (FIRST, TENTH)] == ["A", None]
 
 
+def test_two_primary_teams_of_a_day_decide_nothing() -> None:
+    """They are refused when they are written; what is stored all the same has no order."""
+    people = directory(A=[Member("x", primary=True)], B=[Member("x", TENTH, primary=True)])
+    assert [owner(people, "x", day).team for day in (FIRST, TENTH)] == ["A", None]
+
+
 def test_a_user_twice_in_one_team_is_in_one_team() -> None:
     """Whichever of the two entries says that it is the primary one."""
     once_more = [Member("x", primary=True), Member("x", TENTH), Member("x", until=TENTH)]

@@ -42,6 +42,12 @@ def test_quantities_and_records_are_measured_too_and_of_some_types_only() -> Non
     assert USED.measured([A, Y], Driver.RECORDS, ["rent"]) == {A: 0, Y: 0}
 
 
+def test_usage_of_one_owner_and_type_is_summed() -> None:
+    used = drivers(*[usage(1, team="A", user="x", quantity=10, records=100)] * 3)
+    measured = {driver: used.measured([A], driver)[A] for driver in Driver}
+    assert measured == {Driver.COST: 3, Driver.QUANTITY: 30, Driver.RECORDS: 300}
+
+
 def test_what_has_no_owner_counts_for_nobody() -> None:
     nobody = Pair()
     assert drivers(usage(9)).measured([nobody, A], Driver.COST) == {nobody: 0, A: 0}

@@ -184,6 +184,13 @@ def test_what_stands_for_the_others_is_none_of_those_named() -> None:
     assert values.kept("(other)") == "(other)"
 
 
+def test_labels_must_be_as_many_as_the_grain_has() -> None:
+    made = grouping(Snapshot(labels=("project",)), ALL)
+    for labels in ((), ("p", "q")):
+        with pytest.raises(ValueError, match="zip"):
+            made.kept_labels(labels)
+
+
 def test_a_method_may_look_at_agents_by_itself() -> None:
     made = grouping(Snapshot((Rule("a", 1, "by_agent"),)), ALL)
     assert made.agents.whole

@@ -15,6 +15,7 @@ from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.store import Store, evidence, origins, totals
 from chargeback_worker.usage.total import UsageTotal
+from tests.support.stored_totals import totals_of_days
 
 OCTOBER, NOVEMBER = Period(2026, 10), Period(2026, 11)
 MONTHS = BillingRange(OCTOBER.days().start, NOVEMBER.days().end)
@@ -81,7 +82,7 @@ def test_totals_are_summed_as_the_grouping_says(filled: Store, named: str) -> No
         groups = origins.of_days(transaction, MONTHS, kept)
         assert groups, "something is stored"
         assert len({group.key for group in groups}) == len(groups)
-        expected = _by_the_law(kept, list(totals.of_days(transaction, MONTHS)))
+        expected = _by_the_law(kept, totals_of_days(transaction, MONTHS))
     assert {
         replace(group, cost=0, quantity=0, records=0): (group.cost, group.quantity, group.records)
         for group in groups
@@ -93,7 +94,7 @@ def test_every_total_stays_apart_where_all_is_kept(filled: Store) -> None:
     kept = Grouping(tuple(MONTHS.each()), whole, (whole, whole))
     with filled.read() as transaction:
         groups = origins.of_days(transaction, MONTHS, kept)
-        stored = totals.of_days(transaction, MONTHS)
+        stored = totals_of_days(transaction, MONTHS)
     assert sorted(groups, key=lambda total: total.key) == list(stored)
 
 
@@ -101,7 +102,7 @@ def test_only_what_those_periods_bill_of_the_month_counts(filled: Store) -> None
     kept = grouping(Snapshot(labels=("x", "y")), OCTOBER.days())
     with filled.read() as transaction:
         late = origins.counted(transaction, OCTOBER, [NOVEMBER], kept)
-        stored = totals.of_days(transaction, OCTOBER.days(), [NOVEMBER])
+        stored = totals_of_days(transaction, OCTOBER.days(), [NOVEMBER])
     assert sum(total.cost for total in late) == sum(total.cost for total in stored)
     assert {total.day for total in late} == {OCTOBER.days().start}
 

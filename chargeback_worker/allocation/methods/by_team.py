@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
@@ -24,24 +25,22 @@ def pools(
     On days without members the users seen in the team anywhere in the period bear it, whatever
     rule claims their usage; if there are none, the team itself.
     """
-    by_users: dict[tuple[str, tuple[str, ...]], list[Attributed]] = {}
-    teams_without: set[str] = set()
+    by_members: dict[tuple[str, tuple[str, ...]], list[Attributed]] = {}
+    members_of = cache(directory.members)
     for used in usage:
         team = used.owner.team
         assert team is not None, rule.cited
-        users = directory.members(team, used.total.day)
-        if not users:
-            teams_without.add(team)
-            users = drivers.users_of(team)
-        by_users.setdefault((team, users), []).append(used)
-    made = []
-    for (team, users), claimed in by_users.items():
-        # Late usage changes who was seen, so where days without members are in it the pool is
-        # named by its team alone: also where those seen happen to be the members of other days.
-        by_seen = team in teams_without and users == drivers.users_of(team)
-        key = ("team", team) if by_seen else ("team", team, *users)
-        made.append(Pool(key, _equally(team, users), claimed))
-    return made
+        members = members_of(team, used.total.day)
+        by_members.setdefault((team, members), []).append(used)
+    for team in [team for team, members in by_members if not members]:
+        # Where those seen are the members of other days, the weights are the same and so is the
+        # pool. It keeps the key of days without members, as late usage may show who else was seen.
+        if seen := drivers.users_of(team):
+            by_members[team, ()] += by_members.pop((team, seen), [])
+    return [
+        Pool(("team", team, *members), _equally(team, members or drivers.users_of(team)), claimed)
+        for (team, members), claimed in by_members.items()
+    ]
 
 
 def _equally(team: str, users: Sequence[str]) -> dict[Pair, int]:

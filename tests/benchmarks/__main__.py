@@ -1,0 +1,61 @@
+"""`make bench`: every bench, or those named, as a table and in build/bench.json.
+
+    python -m tests.benchmarks [NAME …] [--quick] [--runs N]
+
+`--quick` is for the benches themselves: sizes that end within seconds and tell nothing.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.benchmarks import allocation
+from tests.benchmarks.databases import Databases, PostgresDatabases, SQLiteFiles
+from tests.benchmarks.figures import Figure, table, write
+from tests.support.postgres import postgres_ladder
+
+Bench = Callable[..., Iterator[Figure]]
+BENCHES: dict[str, Bench] = {
+    "allocation": allocation.measure,
+}
+"""By name; each is asked for its figures on every store that is found."""
+RESULTS = Path("build/bench.json")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    options.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
+    options.add_argument("--quick", action="store_true", help="try the benches, measure nothing")
+    options.add_argument("--runs", type=int, default=3, help="of everything, in turn")
+    options.add_argument("--results", type=Path, default=RESULTS)
+    given = options.parse_args(arguments)
+    unknown = set(given.names) - set(BENCHES)
+    if unknown:
+        options.error(f"no bench {', '.join(sorted(unknown))}; there are: {', '.join(BENCHES)}")
+    console, began = Console(width=140), time.monotonic()
+    figures: list[Figure] = []
+    ladder = postgres_ladder()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            stores: list[Databases] = [SQLiteFiles(Path(folder))]
+            if (server := ladder.obtain()) is not None:
+                stores.append(PostgresDatabases(server))
+            console.print(f"on SQLite and {ladder.used or 'no PostgreSQL: ' + ladder.planned}")
+            for name in given.names or BENCHES:
+                for store in stores:
+                    figures += BENCHES[name](store, runs=given.runs, quick=given.quick)
+    finally:
+        ladder.close()
+    console.print(table(figures))
+    write(given.results, figures)
+    console.print(f"{time.monotonic() - began:.0f} s; also in {given.results}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The benches themselves, on months too small to measure anything."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import allocation, child
+from tests.benchmarks.databases import SQLiteFiles
+from tests.benchmarks.figures import Figure, write
+from tests.benchmarks.jobs import JOBS
+from tests.benchmarks.month import TOTALS_OF_PAIR_MAX, Month, rules
+
+
+def _here(job: str, url: str, *arguments: int) -> child.Found:
+    """A job in this process, where it costs no start of another one."""
+    return {**JOBS[job](url, *arguments), "peak_mb": child.peak_mb()}
+
+
+def test_the_allocation_bench_gives_each_figure_with_its_shape(tmp_path: Path) -> None:
+    figures = list(allocation.measure(SQLiteFiles(tmp_path), runs=1, quick=True, run=_here))
+    results = tmp_path / "build" / "bench.json"
+    write(results, figures)
+    found = json.loads(results.read_text())
+    assert len(found) == len(figures)
+    for entry in found.values():
+        assert entry.keys() == {"value", "unit", "runs", "of", "ratio"}
+        assert entry["value"] >= 0
+        assert (entry["of"] is None) == (entry["ratio"] is None)
+        assert entry["of"] is None or entry["of"] in found
+    assert {"allocate_1m_sqlite", "close_10m_events_sqlite"} <= found.keys()
+
+
+def test_figures_of_other_benches_stay_in_the_file(tmp_path: Path) -> None:
+    results = tmp_path / "bench.json"
+    one = Figure("one", "s", (1.0, 4.0, 2.0))
+    write(results, [one, Figure("other", "s", (3.0,)).beside(one)])
+    write(results, [Figure("one", "s", (0.51239,))])
+    found = json.loads(results.read_text())
+    assert found["other"]["ratio"] == 1.5
+    assert found["one"]["value"] == 0.512
+
+
+def test_a_child_tells_its_own_peak_of_memory(tmp_path: Path) -> None:
+    found = child.run("fill", f"sqlite:///{tmp_path / 'filled.db'}", 2, 3, 1)
+    assert 10 < found["peak_mb"] < 1000
+
+
+@pytest.mark.parametrize("of_pair", [1, 7, TOTALS_OF_PAIR_MAX])
+def test_a_month_has_as_many_different_totals_as_it_says(of_pair: int) -> None:
+    month = Month(40, of_pair)
+    totals = list(month.totals())
+    assert len({total.key for total in totals}) == len(totals) == month.size
+    assert totals == sorted(totals, key=lambda total: total.day)
+
+
+def test_the_month_has_fifty_rules_of_five_types() -> None:
+    made = rules()
+    assert len({rule.rule_id for rule in made}) == len(made) == 50
+    assert len({rule.rule_type for rule in made}) == 5
+    assert any(rule.effective_from is not None for rule in made)
