@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,10 +107,39 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    """A store of its own with its tables, on each kind of database in turn."""
-    store = Store(database_url)
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with its tables, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "chargeback.db"
+    _upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ready_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database of its own with its tables, on each kind of store in turn.
+
+    It is a copy of one that was made once: the migrations take longer than most tests.
+    """
+    if request.param == "sqlite":
+        url: str = request.getfixturevalue("sqlite_url")
+        shutil.copy(request.getfixturevalue("sqlite_template"), url.removeprefix("sqlite:///"))
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    with server.database(_upgrade) as url:
+        yield url
+
+
+def _upgrade(url: str) -> None:
+    store = Store(url)
     schema.upgrade(store)
+    store.close()
+
+
+@pytest.fixture
+def store(ready_url: str) -> Iterator[Store]:
+    """A store of its own, on each kind of database in turn."""
+    store = Store(ready_url)
     yield store
     store.close()

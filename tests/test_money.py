@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from chargeback_worker.money import (
     COST_LIMIT_NANO,
+    EXA,
     NANO,
     NANO_PER_CENT,
     QUANTITY_LIMIT_NANO,
     NotADecimal,
     OutOfRange,
     divide_half_even,
+    exa_whole_and_nano,
     fixed,
     nano_from_text,
     plain,
@@ -79,10 +81,20 @@ def test_a_number_is_read_exactly_and_rounded_half_even_once(text: str) -> None:
         ("1000000000", COST_LIMIT_NANO),
         ("-1000000000.000000000", -COST_LIMIT_NANO),
         ("999999999.9999999995", COST_LIMIT_NANO),
+        ("1000000000.0000000000", COST_LIMIT_NANO),
+        ("0." + "0" * 254, 0),
     ],
 )
 def test_known_numbers(text: str, nano: int) -> None:
     assert nano_from_text(text, limit=COST_LIMIT_NANO) == nano
+
+
+def test_the_limits_are_those_of_the_written_rules() -> None:
+    assert (NANO, NANO_PER_CENT, EXA) == (10**9, 10**7, 10**18)
+    assert (COST_LIMIT_NANO, QUANTITY_LIMIT_NANO) == (10**18, 10**27)
+    assert nano_from_text("1e28", limit=10**37) == 10**37
+    with pytest.raises(OutOfRange):
+        nano_from_text("1e29", limit=10**40)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +147,14 @@ def test_an_amount_is_stored_as_two_integers_that_sum_to_it(amount: int) -> None
     whole, nano = whole_and_nano(amount)
     assert 0 <= nano < NANO
     assert whole * NANO + nano == amount
+
+
+@given(amounts)
+def test_a_large_sum_is_stored_as_three_integers_that_sum_to_it(amount: int) -> None:
+    exa, whole, nano = exa_whole_and_nano(amount)
+    assert 0 <= whole < EXA
+    assert 0 <= nano < NANO
+    assert (exa * EXA + whole) * NANO + nano == amount
 
 
 @given(amounts, st.integers(1, 10**20))

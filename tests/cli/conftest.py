@@ -12,9 +12,9 @@ USAGE_FILE = Path(__file__).parents[1] / "data" / "agents-code-2023-11.jsonl.gz"
 
 
 @pytest.fixture
-def chargeback(database_url: str) -> Command:
+def chargeback(ready_url: str) -> Command:
     """On each kind of store in turn."""
-    return Command(["--database", database_url])
+    return Command(["--database", ready_url])
 
 
 @pytest.fixture

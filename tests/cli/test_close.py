@@ -14,13 +14,13 @@ EVENT = (
 
 
 @pytest.fixture
-def behind(chargeback: Command, database_url: str, memory_broker: MemoryBroker) -> Command:
+def behind(chargeback: Command, ready_url: str, memory_broker: MemoryBroker) -> Command:
     """A worker has read nothing yet of a topic that holds two messages."""
     chargeback.ok("ingest", "-", stdin=EVENT)
     memory_broker.create_topic("usage-events", 1)
     for value in (b"one", b"two"):
         memory_broker.put("usage-events", value, partition=0)
-    store = Store(database_url)
+    store = Store(ready_url)
     offsets.first_seen(store, "usage-events", 0, topic_id=None, position=0, now_us=1)
     store.close()
     return chargeback

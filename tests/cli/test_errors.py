@@ -112,11 +112,11 @@ def test_a_database_of_others_ends_with_3(database_url: str) -> None:
     [("0000", ["has schema 0000", "chargeback db upgrade"]), ("9999", ["newer than"])],
 )
 def test_a_database_of_another_version_ends_with_3(
-    chargeback: Command, database_url: str, revision: str, words: list[str]
+    chargeback: Command, ready_url: str, revision: str, words: list[str]
 ) -> None:
     chargeback.ok("db", "upgrade")
     _execute(
-        database_url,
+        ready_url,
         f"UPDATE alembic_version SET version_num = '{revision}'",
         f"UPDATE installation SET value = '{revision}' WHERE name = 'oldest_revision'",
     )
@@ -172,10 +172,10 @@ def test_what_is_refused_ends_with_5(
 
 
 def test_a_mismatch_ends_with_5_and_is_named(
-    chargeback: Command, database_url: str, usage_file: str
+    chargeback: Command, ready_url: str, usage_file: str
 ) -> None:
     chargeback.ok("ingest", usage_file)
-    _execute(database_url, "UPDATE ingest_cursor SET accepted = accepted + 1")
+    _execute(ready_url, "UPDATE ingest_cursor SET accepted = accepted + 1")
     ended = chargeback("verify", "-o", "json")
     assert ended.code == 5
     assert ended.json["verify"]["clean"] is False

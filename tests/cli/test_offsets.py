@@ -27,9 +27,9 @@ def topic_id(memory_broker: MemoryBroker) -> str:
 
 
 @pytest.fixture
-def store(database_url: str, chargeback: Command) -> Iterator[Store]:
+def store(ready_url: str, chargeback: Command) -> Iterator[Store]:
     chargeback.ok("db", "upgrade")
-    store = Store(database_url)
+    store = Store(ready_url)
     yield store
     store.close()
 

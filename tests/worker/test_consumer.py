@@ -79,8 +79,8 @@ def _event(number: int) -> bytes:
 
 
 @pytest.fixture
-def rig(database_url: str) -> Iterator[Rig]:
-    store = Store(database_url)
+def rig(ready_url: str) -> Iterator[Rig]:
+    store = Store(ready_url)
     schema.upgrade(store)
     broker = MemoryBroker()
     broker.create_topic(TOPIC, 2)
