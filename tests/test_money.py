@@ -99,8 +99,9 @@ def test_the_limits_are_those_of_the_written_rules() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1000000000.0000000001", "-1000000001", "1e10", "1e400", "1e3000000", "1e99999999999999999999",
-     "-1.0e+99999999999999999999", "1" * 257, "0." + "0" * 300, "1e" + "0" * 300],
+    ["1000000000.0000000001", "1000000000.000000001", "1000000001", "-1000000001", "1e10", "1e400",
+     "1e3000000", "1e99999999999999999999", "-1.0e+99999999999999999999", "1" * 257,
+     "0." + "0" * 255, "0." + "0" * 300, "1e" + "0" * 300],
 )  # fmt: skip
 def test_a_number_beyond_the_limit_is_refused_before_it_is_made(text: str) -> None:
     with pytest.raises(OutOfRange):
@@ -138,6 +139,7 @@ def test_digits_are_plain() -> None:
         "0", "0.000000001", "-0.000000001", "5.5", "-0.25", "100",
     ]  # fmt: skip
     assert fixed(-333 * NANO_PER_CENT, 2) == "-3.33"
+    assert fixed(-1) == "-0.000000001"
     with pytest.raises(AssertionError):
         fixed(1, 2)
 

@@ -44,7 +44,8 @@ def test_no_password_is_shown() -> None:
         assert "postgresql://me:***@db/books" in shown
 
 
-def test_the_schema_is_made_and_checked(chargeback: Command) -> None:
+def test_the_schema_is_made_and_checked(database_url: str) -> None:
+    chargeback = Command(["--database", database_url])
     empty = chargeback("db", "check")
     assert empty.code == 3
     assert "is empty" in empty.err
