@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from chargeback_worker.allocation.directory import Directory
+from chargeback_worker.allocation.match import Condition
 from chargeback_worker.allocation.methods import METHODS
 from chargeback_worker.allocation.rule import Rule, in_effect, stretches
 from chargeback_worker.allocation.snapshot import Snapshot
@@ -110,9 +111,9 @@ def grouping(snapshot: Snapshot, days: BillingRange) -> Grouping:
     team_days, user_days = ({}, {}) if every_day else _changes(snapshot.directory, days)
     return Grouping(
         tuple(sorted({*starts, *every_day})),
-        Values(_named(claim.agents.values for claim in claims), "agent" in whole),
+        Values(_named(claim.agents for claim in claims), "agent" in whole),
         tuple(
-            Values(_named(claim.label(name).values for claim in claims), "labels" in whole)
+            Values(_named(claim.label(name) for claim in claims), "labels" in whole)
             for name in snapshot.labels
         ),
         team_days,
@@ -145,5 +146,10 @@ def _sorted(changes: Mapping[str, Iterable[date]]) -> _Days:
     return {name: tuple(sorted(edges)) for name, edges in changes.items()}
 
 
-def _named(conditions: Iterable[frozenset[str | None] | None]) -> frozenset[str | None]:
-    return frozenset(value for values in conditions if values is not None for value in values)
+def _named(conditions: Iterable[Condition]) -> frozenset[str | None]:
+    """The values that any condition tells apart; "any but the missing one" tells that one."""
+    named: set[str | None] = set()
+    for condition in conditions:
+        named |= {None} if condition.present else set()
+        named |= condition.values or set()
+    return frozenset(named)

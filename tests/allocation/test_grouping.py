@@ -207,3 +207,11 @@ def test_a_method_may_look_at_days_or_labels_by_itself(looked_at: Dimension) -> 
         made = grouping(Snapshot((Rule("a", 1, "by_agent"),), labels=("project",)), ALL)
     days = tuple(ALL.each()) if looked_at == "day" else (ALL.start,)
     assert (made.days, made.labels[0].whole) == (days, looked_at == "labels")
+
+
+def test_a_claim_to_any_agent_at_all_tells_the_missing_one_apart() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(METHODS, "by_agent", replace(sixth_method.METHOD, looks_at=frozenset()))
+        made = grouping(Snapshot((Rule("a", 1, "by_agent"),)), ALL)
+    assert made.agents.named == {None}
+    assert [made.agents.kept(agent) for agent in ("a1", "a2", None)] == ["(other)", "(other)", None]
