@@ -31,13 +31,7 @@ _postgresql = postgres_ladder()
 _shown: dict[str, Ladder[Any]] = {"kafka": _kafka, "broker": _broker, "postgresql": _postgresql}
 
 
-# kafka-python leaves a socket to the garbage collector when an attempt to connect fails, or is cut
-# off by a close. Our own servers' sockets are not meant: they have no protocol number.
-_CLIENT_SOCKET = r"unclosed <socket\.socket fd=\d+, family=\d+, type=1, proto=6,"
-
-
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("filterwarnings", f"ignore:{_CLIENT_SOCKET}:ResourceWarning")
     for part in sorted(required_parts()):
         if part not in _shown:
             raise pytest.UsageError(
