@@ -5,15 +5,14 @@ A closed period has none: what was booked are its allocations.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from chargeback_worker.allocation.engine import Part, PartKey
-from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.allocation.engine import Part
 from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction
+from chargeback_worker.store.parts import key_columns, read_key, read_share, share_column
 from chargeback_worker.store.rows import (
     amount_columns,
     insert_many,
@@ -83,28 +82,23 @@ def _rows(period: Period, parts: Iterable[RunPart]) -> Iterable[dict[str, Any]]:
     for allocation_id, part in parts:
         yield {
             "allocation_id": allocation_id,
-            "resource_type": part.key.resource_type,
+            **key_columns(part.key),
             "period": period.number,
-            "rule_id": part.key.rule_id,
-            "rule_version": part.key.version,
-            "team_id": part.key.pair.team,
-            "user_id": part.key.pair.user,
             **amount_columns("cost", part.cost),
             **wide_columns("quantity", part.quantity),
             "records": part.records,
             "shared": int(part.shared),
-            "share": None if part.share is None else str(part.share),
+            **share_column(part.share),
         }
 
 
 def _run_part(row: sa.Row[Any]) -> RunPart:
-    pair = Pair(row.team_id, row.user_id)
     part = Part(
-        PartKey(row.rule_id, row.rule_version, pair, row.resource_type),
+        read_key(row),
         read_amount(row, "cost"),
         read_wide(row, "quantity"),
         row.records,
         bool(row.shared),
-        None if row.share is None else Fraction(row.share),
+        read_share(row),
     )
     return RunPart(row.allocation_id, part)

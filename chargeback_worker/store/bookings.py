@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import sqlalchemy as sa
 
 from chargeback_worker.allocation.engine import PartKey
-from chargeback_worker.allocation.pair import UNALLOCATED, Pair
+from chargeback_worker.allocation.pair import UNALLOCATED
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.invoice import allocation_id
 from chargeback_worker.invoicing.settle import Booked, Cause, Owed
 from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction, sums
+from chargeback_worker.store.parts import key_columns, read_key, read_share, share_column
 from chargeback_worker.store.rows import (
     amount_columns,
     insert_many,
@@ -97,21 +97,17 @@ def _row(period: Period, revision: int, owed: Owed, snapshot: Snapshot) -> dict[
     receiver = snapshot.receiver(key.pair)
     return {
         "allocation_id": allocation_id(owed.origin, period, revision, key),
-        "resource_type": key.resource_type,
+        **key_columns(key),
         "origin_period": owed.origin.number,
         "billing_period": period.number,
         "revision": revision,
-        "rule_id": key.rule_id,
-        "rule_version": key.version,
-        "team_id": key.pair.team,
-        "user_id": key.pair.user,
         "receiver": None if receiver == UNALLOCATED else receiver.key,
         **amount_columns("cost", owed.cost),
         **wide_columns("quantity", owed.quantity),
         "records": owed.records,
         "shared": int(owed.shared),
         "cause": None if owed.cause is None else owed.cause.value,
-        "share": None if owed.share is None else str(owed.share),
+        **share_column(owed.share),
     }
 
 
@@ -126,7 +122,6 @@ def _read(transaction: Transaction, *conditions: sa.ColumnElement[bool]) -> Sequ
 
 
 def _booking(row: sa.Row[Any]) -> Booking:
-    pair = Pair(row.team_id, row.user_id)
     return Booking(
         row.allocation_id,
         Period.from_number(row.billing_period),
@@ -134,12 +129,12 @@ def _booking(row: sa.Row[Any]) -> Booking:
         row.receiver,
         Owed(
             Period.from_number(row.origin_period),
-            PartKey(row.rule_id, row.rule_version, pair, row.resource_type),
+            read_key(row),
             read_amount(row, "cost"),
             read_wide(row, "quantity"),
             row.records,
             bool(row.shared),
             Cause(row.cause) if row.cause else None,
-            None if row.share is None else Fraction(row.share),
+            read_share(row),
         ),
     )

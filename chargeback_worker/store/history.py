@@ -8,6 +8,7 @@ from chargeback_worker.allocation.engine import PartKey
 from chargeback_worker.invoicing.message import MessageType
 from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction
+from chargeback_worker.store.parts import of_key
 from chargeback_worker.store.rows import read_amount
 from chargeback_worker.store.tables import booking, invoice, outbox, period_close
 
@@ -66,11 +67,7 @@ def booked(transaction: Transaction, origin: Period, key: PartKey) -> list[Booke
         sa.select(booking)
         .where(
             booking.c.origin_period == origin.number,
-            booking.c.rule_id == key.rule_id,
-            booking.c.rule_version == key.version,
-            booking.c.team_id.is_not_distinct_from(key.pair.team),
-            booking.c.user_id.is_not_distinct_from(key.pair.user),
-            booking.c.resource_type == key.resource_type,
+            *of_key(booking, key),
         )
         .order_by(booking.c.billing_period, booking.c.revision)
     )

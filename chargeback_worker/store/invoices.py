@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chargeback_worker.allocation.engine import PartKey
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.invoicing.invoice import Invoice, InvoiceLine, Kind, LineKind, Status
 from chargeback_worker.invoicing.settle import Cause
 from chargeback_worker.period import Period, day_from_number, day_number, from_us, to_us
 from chargeback_worker.store import Transaction, sums
+from chargeback_worker.store.parts import key_columns, read_key
 from chargeback_worker.store.rows import (
     KEYS_AT_ONCE,
     amount_columns,
@@ -235,16 +235,12 @@ def _line_row(invoice_id: str, line: InvoiceLine) -> dict[str, Any]:
         "line": line.line,
         "kind": line.kind.value,
         "description": line.description,
-        "resource_type": line.key.resource_type,
+        **key_columns(line.key),
         **wide_columns("quantity", line.quantity),
         **wide_columns("unit_price", line.unit_price),
         **amount_columns("total_price", line.total_price),
         **amount_columns("exact", line.exact),
         "allocation_id": line.allocation_id,
-        "rule_id": line.key.rule_id,
-        "rule_version": line.key.version,
-        "team_id": line.key.pair.team,
-        "user_id": line.key.pair.user,
         "origin_period": line.origin.number,
         "cause": line.cause and line.cause.value,
         "original_invoice": line.original_invoice,
@@ -252,12 +248,11 @@ def _line_row(invoice_id: str, line: InvoiceLine) -> dict[str, Any]:
 
 
 def _line(row: sa.Row[Any]) -> InvoiceLine:
-    pair = Pair(row.team_id, row.user_id)
     return InvoiceLine(
         line=row.line,
         kind=LineKind(row.kind),
         description=row.description,
-        key=PartKey(row.rule_id, row.rule_version, pair, row.resource_type),
+        key=read_key(row),
         quantity=read_optional_wide(row, "quantity"),
         unit_price=read_optional_wide(row, "unit_price"),
         total_price=read_amount(row, "total_price"),
