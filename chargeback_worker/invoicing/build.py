@@ -5,24 +5,56 @@ invoice's lines share those of their invoice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime
 
 from chargeback_worker.allocation.pair import UNALLOCATED, Pair
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.invoice import (
     Invoice,
     InvoiceLine,
-    Kind,
     LineKind,
     Status,
     allocation_id,
+    draft_number,
     invoice_id,
-    invoice_number,
+    kind_of,
+    number_order,
 )
+from chargeback_worker.invoicing.life import issued
 from chargeback_worker.invoicing.settle import Cause, Owed
+from chargeback_worker.invoicing.tax import tax_on
 from chargeback_worker.money import NANO, NANO_PER_CENT, divide_half_even, round_to_cents
 from chargeback_worker.period import Period
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The numbers of a month's invoices by earlier closes: to each receiver, and with each pair."""
+
+    to: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
+    carrying: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
+
+    def references(self, receiver: Pair, pairs: Iterable[Pair]) -> tuple[str, ...]:
+        """What a correction to that receiver of what those pairs bear refers to."""
+        found = set(self.to.get(receiver, ()))
+        for pair in pairs:
+            found.update(self.carrying.get(pair, ()))
+        return tuple(sorted(found, key=number_order))
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """What is there of a receiver's invoice before its month is closed.
+
+    `ordinal` is of the draft, or the next one where all were cancelled; `created_at` of the draft.
+    """
+
+    ordinal: int
+    created_at: datetime | None = None
+
+
+NOT_DRAFTED = Drafted(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +63,20 @@ class Closing:
 
     `snapshots` holds the one of this close by its period and that of every origin month;
     `originals` the first invoice number of an origin month to a receiver, where there is one;
-    `issued_on` is the billing day of `issued_at`.
+    `first_number` is None where drafts are made, which have no numbers; `final` says whether what
+    they bill is booked with them. `on` is the billing day of `at`.
     """
 
     period: Period
     revision: int
     snapshots: Mapping[Period, Snapshot]
     originals: Mapping[tuple[Period, Pair], str]
-    first_number: int
-    issued_at: datetime
-    issued_on: date
+    at: datetime
+    on: date
+    first_number: int | None
+    final: bool = True
+    earlier: Earlier = Earlier()
+    drafted: Mapping[Pair, Drafted] = field(default_factory=dict)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -48,8 +84,14 @@ class Closing:
 
     def original(self, owed: Owed) -> str | None:
         """The invoice that an adjustment changes: of the origin month, to who was billed then."""
-        billed = self.snapshots[owed.origin].receiver(owed.pair)
-        return self.originals.get((owed.origin, billed))
+        return self.originals.get((owed.origin, self._billed_then(owed)))
+
+    def tax_rate(self, owed: Owed) -> int:
+        """An adjustment is taxed as what it changes was."""
+        return self.snapshots[owed.origin].tax_rate(self._billed_then(owed))
+
+    def _billed_then(self, owed: Owed) -> Pair:
+        return self.snapshots[owed.origin].receiver(owed.pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +123,12 @@ def build(owed: Iterable[Owed], closing: Closing) -> Books:
             continue
         lines = _lines(by_receiver[receiver], cents[place], closing)
         if any(line.total_price for line in lines):
-            number = closing.first_number + len(invoices)
-            invoices.append(_invoice(receiver, lines, number, closing))
+            draft = draft_of(receiver, lines, closing)
+            if closing.first_number is not None:
+                number = closing.first_number + len(invoices)
+                days = closing.snapshot.days_to_pay(receiver)
+                draft = issued(draft, number, at=closing.at, on=closing.on, days_to_pay=days)
+            invoices.append(draft)
     booked, subtotal = sum(exact), sum(invoice.subtotal for invoice in invoices)
     rounded = divide_half_even(booked, NANO_PER_CENT) * NANO_PER_CENT
     assert subtotal + unallocated == rounded, (subtotal, unallocated, booked)
@@ -117,6 +163,7 @@ def _line(line: int, owed: Owed, total_price: int, closing: Closing) -> InvoiceL
         origin=owed.origin,
         cause=owed.cause,
         original_invoice=closing.original(owed) if adjustment else None,
+        tax_rate=closing.tax_rate(owed),
     )
 
 
@@ -150,48 +197,28 @@ def _description(owed: Owed) -> str:
     return f"{what}, {bearer}, adjustment for {owed.origin}: {_WHY[owed.cause]}"
 
 
-def _invoice(
-    receiver: Pair, lines: tuple[InvoiceLine, ...], number: int, closing: Closing
-) -> Invoice:
-    subtotal = sum(line.total_price for line in lines)
-    tax = _tax(receiver, lines, closing)
-    total = subtotal + tax
-    due = None if total < 0 else closing.issued_on + timedelta(days=closing.snapshot.due_days)
+def draft_of(receiver: Pair, lines: tuple[InvoiceLine, ...], closing: Closing) -> Invoice:
+    """A receiver's draft; without lines it is one of zero."""
+    period, drafted = closing.period, closing.drafted.get(receiver, NOT_DRAFTED)
+    id_ = invoice_id(receiver, period, closing.revision, drafted.ordinal)
+    subtotal, tax = sum(line.total_price for line in lines), tax_on(lines)
+    own = (line.key.pair for line in lines if line.origin == period)
     return Invoice(
-        invoice_id=invoice_id(receiver, closing.period, closing.revision),
-        invoice_number=invoice_number(closing.period, number),
-        kind=_kind(total, closing.revision),
+        invoice_id=id_,
+        invoice_number=draft_number(period, id_),
+        kind=kind_of(subtotal + tax, closing.revision),
         receiver=receiver,
-        period=closing.period,
+        period=period,
         revision=closing.revision,
-        status=Status.PENDING,
+        status=Status.DRAFT,
         lines=lines,
         subtotal=subtotal,
         tax=tax,
-        total=total,
-        due_date=due,
-        created_at=closing.issued_at,
-        updated_at=closing.issued_at,
+        total=subtotal + tax,
+        due_date=None,
+        created_at=drafted.created_at or closing.at,
+        updated_at=closing.at,
+        final=closing.final,
+        ordinal=drafted.ordinal,
+        references=closing.earlier.references(receiver, own) if closing.revision > 1 else (),
     )
-
-
-def _kind(total: int, revision: int) -> Kind:
-    if total < 0:
-        return Kind.CREDIT
-    return Kind.REGULAR if revision == 1 else Kind.CORRECTION
-
-
-def _tax(receiver: Pair, lines: Sequence[InvoiceLine], closing: Closing) -> int:
-    """Once per rate on the sum of its lines; adjustment lines keep their origin's rate."""
-    by_rate: dict[int, int] = {}
-    for line in lines:
-        rate = closing.snapshots[line.origin].tax_rate(receiver)
-        by_rate[rate] = by_rate.get(rate, 0) + line.total_price
-    return sum(_cents_of_tax(taxed * rate) for rate, taxed in by_rate.items())
-
-
-def _cents_of_tax(product: int) -> int:
-    """Nano-dollars times a rate in 10**-9, to whole cents, ties away from zero."""
-    cent = NANO * NANO_PER_CENT
-    cents = (2 * abs(product) + cent) // (2 * cent)
-    return (cents if product > 0 else -cents) * NANO_PER_CENT

@@ -61,6 +61,7 @@ def invoice_document(invoice: Invoice) -> Document:
         "subtotal_usd": Amount(invoice.subtotal),
         "tax_usd": Amount(invoice.tax),
         "total_usd": Amount(invoice.total),
+        "issued_at": invoice.issued_at,
         "due_date": invoice.due_date,
         "paid_date": invoice.paid_date,
         "published_at": invoice.published_at,
@@ -74,6 +75,8 @@ def invoice_document(invoice: Invoice) -> Document:
 
 def _line_document(line: InvoiceLine) -> Document:
     metadata: Document = {"team_id": line.key.pair.team, "user_id": line.key.pair.user}
+    if line.tax_rate is not None:
+        metadata["tax_rate"] = Amount(line.tax_rate)
     if line.cause is not None:
         metadata["origin_period"] = str(line.origin)
         metadata["cause"] = line.cause

@@ -19,6 +19,8 @@ from chargeback_worker.period import Period
 CURRENCY = "USD"
 _NAMESPACE = uuid.UUID("0b8ac0c6-5a0c-5f4e-9d0f-6f6a1f0c7b52")
 """Of every id derived here; another one would give another id to the same invoice."""
+_DRAFT = "DRAFT-"
+_DRAFT_DIGITS = len("3f2b9c1a-4d5e")
 
 
 class Status(StrEnum):
@@ -29,6 +31,9 @@ class Status(StrEnum):
     OVERDUE = "overdue"
     CANCELLED = "cancelled"
 
+
+ISSUED = frozenset({Status.PENDING, Status.SENT, Status.PAID, Status.OVERDUE, Status.CANCELLED})
+"""What an invoice with a number may be; one without is a draft, or was cancelled as one."""
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.DRAFT: frozenset({Status.PENDING, Status.SENT, Status.CANCELLED}),
@@ -61,6 +66,7 @@ class InvoiceLine:
 
     `exact` is the unrounded cost. `quantity` is None where the cost came by a split, `unit_price`
     also where the quantity is 0. `origin` is another month than the invoice's in adjustments only.
+    `tax_rate` is in 10**-9; None on lines of the first releases, which did not write it down.
     """
 
     line: int
@@ -75,11 +81,17 @@ class InvoiceLine:
     origin: Period
     cause: Cause | None = None
     original_invoice: str | None = None
+    tax_rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Invoice:
-    """What one receiver owes for one period; never altered once issued."""
+    """What one receiver owes for one period; never altered once issued.
+
+    A draft is `final` where a close has booked what it bills: it can be issued. Any other is a
+    projection of a month that still takes usage. `issued_at` is when it left draft. `ordinal` tells
+    the invoices of one close to one receiver apart, where one was cancelled and another came.
+    """
 
     invoice_id: str
     invoice_number: str
@@ -95,6 +107,8 @@ class Invoice:
     due_date: date | None
     created_at: datetime
     updated_at: datetime
+    issued_at: datetime | None = None
+    final: bool = True
     ordinal: int = 0
     currency: str = CURRENCY
     paid_date: date | None = None
@@ -107,6 +121,30 @@ class Invoice:
 def invoice_number(period: Period, n: int) -> str:
     """The nth number of a month's series, at least four digits."""
     return f"INV-{period.number}-{n:04d}"
+
+
+def kind_of(total: int, revision: int) -> Kind:
+    """Of an invoice with that total, by a first close or a later one."""
+    if total < 0:
+        return Kind.CREDIT
+    return Kind.REGULAR if revision == 1 else Kind.CORRECTION
+
+
+def number_order(number: str) -> tuple[int, str]:
+    """Sorts the numbers of a series: longer ones come after shorter ones."""
+    return (len(number), number)
+
+
+def draft_number(period: Period, invoice_id: str) -> str:
+    """What a draft is called: it has no number yet."""
+    return f"{_DRAFT}{period.number}-{invoice_id[:_DRAFT_DIGITS]}"
+
+
+def drafts_id(name: str) -> str | None:
+    """How the id begins of the draft that is called so; None of any other name."""
+    period, _, begins = name.removeprefix(_DRAFT).partition("-")
+    called_so = name.startswith(_DRAFT) and len(begins) == _DRAFT_DIGITS and period.isdecimal()
+    return begins if called_so else None
 
 
 def invoice_id(receiver: Pair, period: Period, revision: int, ordinal: int = 0) -> str:

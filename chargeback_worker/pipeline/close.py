@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.allocation.snapshot import Approval, Snapshot
 from chargeback_worker.errors import ChargebackError
 from chargeback_worker.invoicing.invoice import Invoice
 from chargeback_worker.invoicing.message import PeriodClosed, issued, period_closed
@@ -35,6 +35,7 @@ from chargeback_worker.store import (
     audit,
     bookings,
     closes,
+    drafts,
     invoices,
     outbox,
     periods,
@@ -131,13 +132,17 @@ def finish_closing(
         assert row is not None
         snapshot = snapshots.of_now(transaction, period.days(), terms)
         snapshots.insert(transaction, period, row.revision, snapshot)
-        last = invoices.last_number(transaction, period)
-        computed = compute(transaction, row, snapshot, now_us=act.now_us, first_number=last + 1)
+        first_number = None
+        if snapshot.approval is Approval.AUTO:
+            first_number = invoices.last_number(transaction, period) + 1
+        computed = compute(transaction, row, snapshot, now_us=act.now_us, first_number=first_number)
         books = computed.books
         bookings.insert(transaction, period, row.revision, computed.owed, snapshot)
         allocations.forget(transaction, period)
+        drafts.drop(transaction, period, row.revision)
         invoices.insert(transaction, books.invoices)
-        invoices.give_out_numbers(transaction, period, len(books.invoices))
+        if first_number is not None:
+            invoices.give_out_numbers(transaction, period, len(books.invoices))
         done = Close(
             period,
             row.revision,
@@ -168,13 +173,19 @@ def dry_run(store: Store, period: Period, terms: Snapshot, now_us: int) -> Settl
         if row.state is PeriodState.CLOSED:
             raise PeriodIsClosed(period)
         snapshot = snapshots.of_now(transaction, period.days(), terms)
-        first_number = invoices.peek_last_number(transaction, period) + 1
+        first_number = None
+        if snapshot.approval is Approval.AUTO:
+            first_number = invoices.peek_last_number(transaction, period) + 1
         return compute(transaction, row, snapshot, now_us=now_us, first_number=first_number)
 
 
-def _announce(transaction: Transaction, done: Close, issued_now: Sequence[Invoice]) -> None:
-    """A message for each invoice, and one for the close itself that waits for all of them."""
+def _announce(transaction: Transaction, done: Close, built: Sequence[Invoice]) -> None:
+    """A message for each invoice that is issued, and one for the close itself that waits for them.
+
+    Those that await approval are announced when they get it.
+    """
     now = from_us(done.closed_us)
+    issued_now = [invoice for invoice in built if invoice.issued_at is not None]
     closed = period_closed(
         PeriodClosed(
             period=done.period,
@@ -183,7 +194,7 @@ def _announce(transaction: Transaction, done: Close, issued_now: Sequence[Invoic
             subtotal=done.invoiced,
             uninvoiced=0,
             unallocated=done.unallocated,
-            awaiting_approval=0,
+            awaiting_approval=len(built) - len(issued_now),
             closed_at=now,
         )
     )

@@ -191,7 +191,9 @@ def bases(
         snapshot = snapshots.latest(transaction, month)
         if snapshot is not None:
             kept = grouping(snapshot, month.days())
-            totals = origins.counted(transaction, month, periods.booked(transaction), kept)
+            totals = origins.counted(
+                transaction, month, [row.period for row in periods.booked(transaction)], kept
+            )
             yield Basis(origin, month.days(), snapshot, kept, totals, billed_in)
 
 

@@ -1,17 +1,12 @@
 """Invoices as they stand: a page of them, or one by its number or id."""
 
-from chargeback_worker.errors import Invalid, NotFound
+from chargeback_worker.errors import Invalid
 from chargeback_worker.invoicing.document import Document, invoice_document
 from chargeback_worker.invoicing.invoice import Invoice, Status
 from chargeback_worker.period import Period
 from chargeback_worker.store import Store, invoices
 
 PAGE_MAX = 1_000
-
-
-class InvoiceUnknown(NotFound):
-    def __init__(self, name: str) -> None:
-        super().__init__(f"There is no invoice {name!r}.", "List them: chargeback invoices list")
 
 
 class UnknownStatus(Invalid):
@@ -82,7 +77,4 @@ def show_invoice(store: Store, name: str) -> Document:
 def get_invoice(store: Store, name: str) -> Invoice:
     """The same as a value."""
     with store.read() as transaction:
-        found = invoices.find(transaction, name)
-    if found is None:
-        raise InvoiceUnknown(name)
-    return found
+        return invoices.get(transaction, name)

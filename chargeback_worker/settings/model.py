@@ -121,7 +121,7 @@ class Billing(Section):
     close_delay: Duration = timedelta(hours=48)
     first_period: MaybePeriod = None
     bill_to: Literal["team", "user"] = "team"
-    approval: Literal["auto"] = "auto"
+    approval: Literal["auto", "manual"] = "auto"
     due_days: Annotated[Whole, Field(ge=0, le=3650)] = 30
     tax_rate: Fraction = Decimal(0)
 

@@ -52,10 +52,12 @@ def insert(
     insert_many(transaction, table, (_row(period, revision, row, snapshot) for row in owed))
 
 
-def of_origin(transaction: Transaction, origin: Period) -> dict[PartKey, Booked]:
-    """Everything booked for a month, in whatever billing period, summed by key."""
+def of_origin(
+    transaction: Transaction, origin: Period, periods: Iterable[Period] | None = None
+) -> dict[PartKey, Booked]:
+    """What was booked for a month in those billing periods, or in any, summed by key."""
     booked: dict[PartKey, Booked] = {}
-    for row in _read(transaction, table.c.origin_period == origin.number):
+    for row in _read(transaction, *_for(origin, periods)):
         before, owed = booked.get(row.owed.key, Booked(0)), row.owed
         booked[owed.key] = Booked(
             before.cost + owed.cost,
@@ -82,13 +84,22 @@ def cost_in(transaction: Transaction, period: Period) -> int:
     return _cost(transaction, table.c.billing_period == period.number)
 
 
-def cost_for(transaction: Transaction, origin: Period) -> int:
-    """The sum booked for an origin month, in whatever billing period."""
-    return _cost(transaction, table.c.origin_period == origin.number)
+def cost_for(
+    transaction: Transaction, origin: Period, periods: Iterable[Period] | None = None
+) -> int:
+    """The sum booked for an origin month in those billing periods, or in any."""
+    return _cost(transaction, *_for(origin, periods))
 
 
-def _cost(transaction: Transaction, condition: sa.ColumnElement[bool]) -> int:
-    statement = sa.select(*sums.of_amount(table, "cost")).where(condition)
+def _for(origin: Period, periods: Iterable[Period] | None) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = [table.c.origin_period == origin.number]
+    if periods is not None:
+        conditions.append(table.c.billing_period.in_([period.number for period in periods]))
+    return conditions
+
+
+def _cost(transaction: Transaction, *conditions: sa.ColumnElement[bool]) -> int:
+    statement = sa.select(*sums.of_amount(table, "cost")).where(*conditions)
     return sums.read_amount(transaction.execute(statement).one(), "cost")
 
 

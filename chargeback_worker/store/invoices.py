@@ -1,48 +1,66 @@
-"""Invoices with their lines, their numbers, and what an acknowledgement changes of them."""
+"""Invoices with their lines, their numbers, and what may still change of those issued."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.invoicing.invoice import Invoice, InvoiceLine, Kind, LineKind, Status
-from chargeback_worker.invoicing.settle import Cause
-from chargeback_worker.period import Period, day_from_number, day_number, from_us, to_us
-from chargeback_worker.store import Transaction, sums
-from chargeback_worker.store.parts import key_columns, read_key
-from chargeback_worker.store.rows import (
-    KEYS_AT_ONCE,
-    amount_columns,
-    chunks,
-    insert_many,
-    read_amount,
-    read_optional_wide,
-    wide_columns,
+from chargeback_worker.errors import NotFound
+from chargeback_worker.invoicing.build import Earlier
+from chargeback_worker.invoicing.invoice import (
+    Invoice,
+    InvoiceLine,
+    Status,
+    draft_number,
+    drafts_id,
 )
+from chargeback_worker.period import Period, day_number
+from chargeback_worker.store import Transaction, sums
+from chargeback_worker.store.invoice_rows import invoice_row, line_row, read_invoice, read_line
+from chargeback_worker.store.rows import KEYS_AT_ONCE, chunks, insert_many
 from chargeback_worker.store.tables import invoice as table
 from chargeback_worker.store.tables import invoice_line as line_table
 from chargeback_worker.store.tables import invoice_series as series
 
 # A number has four digits or more: longer ones come after shorter ones.
 _NAME = sa.func.coalesce(table.c.number, table.c.invoice_id)
+_CHANGING = ("status", "number", "due_day", "issued_us", "paid_day", "updated_us")
 _PLACE = (table.c.created_us, sa.func.length(_NAME), _NAME)
+
+
+class InvoiceUnknown(NotFound):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no invoice {name!r}.", "List them: chargeback invoices list")
 
 
 def insert(transaction: Transaction, invoices: Sequence[Invoice]) -> None:
     """Invoices as they are issued, with their lines, while their period is closing."""
-    insert_many(transaction, table, map(_invoice_row, invoices))
+    insert_many(transaction, table, map(invoice_row, invoices))
     lines = ((invoice.invoice_id, line) for invoice in invoices for line in invoice.lines)
-    insert_many(transaction, line_table, (_line_row(*owned) for owned in lines))
+    insert_many(transaction, line_table, (line_row(*owned) for owned in lines))
 
 
-def find(transaction: Transaction, name: str) -> Invoice | None:
-    """The invoice of that number or id."""
-    row = transaction.execute(
-        sa.select(table).where((table.c.number == name) | (table.c.invoice_id == name))
-    ).one_or_none()
+def find(transaction: Transaction, name: str, *, to_change: bool = False) -> Invoice | None:
+    """The invoice of that number or id, or that was a draft called so; nobody else changes one
+    that is found `to_change` before the transaction ends."""
+    called_so = (table.c.number == name) | (table.c.invoice_id == name)
+    if (begins := drafts_id(name)) is not None:
+        # Also after it was issued. No digit of an id comes after "f".
+        called_so = (table.c.invoice_id >= begins) & (table.c.invoice_id < f"{begins}g")
+    statement = sa.select(table).where(called_so).order_by(table.c.invoice_id).limit(1)
+    row = transaction.execute(statement.with_for_update() if to_change else statement).one_or_none()
     return None if row is None else _with_lines(transaction, [row])[0]
+
+
+def get(transaction: Transaction, name: str, *, to_change: bool = False) -> Invoice:
+    """The same. Raises InvoiceUnknown."""
+    found = find(transaction, name, to_change=to_change)
+    if found is None:
+        raise InvoiceUnknown(name)
+    return found
 
 
 def listed(
@@ -89,15 +107,16 @@ def of_period(transaction: Transaction, period: Period) -> list[Invoice]:
 
 
 def first_numbers(
-    transaction: Transaction, periods: Iterable[Period]
+    transaction: Transaction, revisions: Mapping[Period, int]
 ) -> dict[tuple[Period, Pair], str]:
-    """The number of the first invoice of each receiver in those months."""
+    """The number of the first invoice of each receiver in those months, by closes up to that."""
+    up_to = [
+        (table.c.period == period.number) & (table.c.revision <= revision)
+        for period, revision in revisions.items()
+    ]
     rows = transaction.execute(
         sa.select(table.c.period, table.c.team_id, table.c.user_id, table.c.number)
-        .where(
-            table.c.period.in_([period.number for period in periods]),
-            table.c.status != Status.DRAFT.value,
-        )
+        .where(sa.or_(sa.false(), *up_to), table.c.number.is_not(None))
         .order_by(table.c.period, table.c.revision, table.c.ordinal)
     )
     first: dict[tuple[Period, Pair], str] = {}
@@ -107,19 +126,111 @@ def first_numbers(
     return first
 
 
+def earlier(transaction: Transaction, period: Period, revision: int) -> Earlier:
+    """The numbers of a month's invoices by earlier closes than that, cancelled ones too."""
+    issued = (
+        table.c.period == period.number,
+        table.c.revision < revision,
+        table.c.number.is_not(None),
+    )
+    to, carrying = defaultdict[Pair, list[str]](list), defaultdict[Pair, list[str]](list)
+    receivers = sa.select(table.c.team_id, table.c.user_id, table.c.number).where(*issued)
+    for row in transaction.execute(receivers):
+        to[Pair(row.team_id, row.user_id)].append(row.number)
+    pairs = (
+        sa.select(line_table.c.team_id, line_table.c.user_id, table.c.number)
+        .join_from(line_table, table, line_table.c.invoice_id == table.c.invoice_id)
+        .where(*issued, line_table.c.origin_period == period.number)
+        .distinct()
+    )
+    for row in transaction.execute(pairs):
+        carrying[Pair(row.team_id, row.user_id)].append(row.number)
+    return Earlier(to, carrying)
+
+
+def of_receiver(transaction: Transaction, period: Period, receiver: Pair) -> list[Invoice]:
+    """What closes of a month billed a receiver, drafts to be approved too, in their order."""
+    statement = (
+        sa.select(table)
+        .where(
+            table.c.receiver == receiver.key, table.c.period == period.number, table.c.final == 1
+        )
+        .order_by(table.c.revision, table.c.ordinal)
+    )
+    return _with_lines(transaction, transaction.execute(statement).all())
+
+
+def billing(transaction: Transaction, period: Period, share: Pair) -> str | None:
+    """An invoice of a month, no projection, that bills a user's share to somebody else."""
+    of_share = [line_table.c.user_id == share.user]
+    if share.team is not None:
+        of_share.append(line_table.c.team_id == share.team)
+    row = transaction.execute(
+        sa.select(table.c.number, table.c.invoice_id)
+        .join_from(table, line_table, line_table.c.invoice_id == table.c.invoice_id)
+        .where(
+            table.c.period == period.number,
+            table.c.receiver != share.key,
+            table.c.final == 1,
+            *of_share,
+        )
+        .order_by(*_PLACE)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else row.number or draft_number(period, row.invoice_id)
+
+
+def awaiting(transaction: Transaction, period: Period | None = None) -> dict[Period, int]:
+    """How many drafts of each closed month wait for approval, where any do."""
+    statement = sa.select(table.c.period, sa.func.count().label("drafts")).where(
+        table.c.status == Status.DRAFT.value, table.c.final == 1
+    )
+    if period is not None:
+        statement = statement.where(table.c.period == period.number)
+    rows = transaction.execute(statement.group_by(table.c.period))
+    return {Period.from_number(row.period): row.drafts for row in rows}
+
+
+def due_before(transaction: Transaction, day: date, limit: int) -> list[Invoice]:
+    """Sent invoices whose due date was before a day and that are to be paid; nobody else changes
+    them until the transaction ends."""
+    statement = (
+        sa.select(table)
+        .where(
+            table.c.status == Status.SENT.value,
+            table.c.due_day < day_number(day),
+            (table.c.total_whole > 0) | ((table.c.total_whole == 0) & (table.c.total_nano > 0)),
+        )
+        .order_by(table.c.invoice_id)
+        .limit(limit)
+        .with_for_update()
+    )
+    return _with_lines(transaction, transaction.execute(statement).all())
+
+
 def live_subtotals(
     transaction: Transaction, period: Period | None = None
 ) -> Mapping[tuple[Period, int], int]:
-    """By period and revision, the sum of all issued invoices that are not cancelled."""
+    """By period and revision, the sum of all invoices of closes that are not cancelled."""
     statement = sa.select(
         table.c.period, table.c.revision, *sums.of_amount(table, "subtotal")
-    ).where(table.c.status.not_in([Status.DRAFT.value, Status.CANCELLED.value]))
+    ).where(table.c.status != Status.CANCELLED.value, table.c.final == 1)
     if period is not None:
         statement = statement.where(table.c.period == period.number)
     return {
         (Period.from_number(row.period), row.revision): sums.read_amount(row, "subtotal")
         for row in transaction.execute(statement.group_by(table.c.period, table.c.revision))
     }
+
+
+def update(transaction: Transaction, invoice: Invoice) -> None:
+    """Store what its life has changed of an invoice, and of a draft its number and due date."""
+    row = invoice_row(invoice)
+    transaction.execute(
+        sa.update(table)
+        .where(table.c.invoice_id == invoice.invoice_id)
+        .values({name: row[name] for name in _CHANGING})
+    )
 
 
 def acknowledge(transaction: Transaction, invoice_ids: Collection[str], now_us: int) -> None:
@@ -171,94 +282,5 @@ def _with_lines(transaction: Transaction, rows: Sequence[sa.Row[Any]]) -> list[I
             .order_by(line_table.c.invoice_id, line_table.c.line)
         )
         for line in found:
-            lines[line.invoice_id].append(_line(line))
-    return [_invoice(row, tuple(lines[row.invoice_id])) for row in rows]
-
-
-def _invoice_row(invoice: Invoice) -> dict[str, Any]:
-    return {
-        "invoice_id": invoice.invoice_id,
-        "number": invoice.invoice_number,
-        "period": invoice.period.number,
-        "revision": invoice.revision,
-        "ordinal": invoice.ordinal,
-        "kind": invoice.kind.value,
-        "receiver": invoice.receiver.key,
-        "team_id": invoice.receiver.team,
-        "user_id": invoice.receiver.user,
-        "status": invoice.status.value,
-        "currency": invoice.currency,
-        **amount_columns("subtotal", invoice.subtotal),
-        **amount_columns("tax", invoice.tax),
-        **amount_columns("total", invoice.total),
-        "due_day": invoice.due_date and day_number(invoice.due_date),
-        "paid_day": invoice.paid_date and day_number(invoice.paid_date),
-        "published_us": invoice.published_at and to_us(invoice.published_at),
-        "created_us": to_us(invoice.created_at),
-        "updated_us": to_us(invoice.updated_at),
-        "replaces": invoice.replaces,
-        "references": msgspec.json.encode(invoice.references).decode(),
-        "metadata": msgspec.json.encode(invoice.metadata, order="sorted").decode(),
-    }
-
-
-def _invoice(row: sa.Row[Any], lines: tuple[InvoiceLine, ...]) -> Invoice:
-    fields = row._mapping
-    return Invoice(
-        invoice_id=row.invoice_id,
-        invoice_number=row.number,
-        kind=Kind(row.kind),
-        receiver=Pair(row.team_id, row.user_id),
-        period=Period.from_number(row.period),
-        revision=row.revision,
-        status=Status(row.status),
-        lines=lines,
-        subtotal=read_amount(row, "subtotal"),
-        tax=read_amount(row, "tax"),
-        total=read_amount(row, "total"),
-        due_date=None if row.due_day is None else day_from_number(row.due_day),
-        created_at=from_us(row.created_us),
-        updated_at=from_us(row.updated_us),
-        ordinal=row.ordinal,
-        currency=row.currency,
-        paid_date=None if row.paid_day is None else day_from_number(row.paid_day),
-        published_at=None if row.published_us is None else from_us(row.published_us),
-        references=msgspec.json.decode(fields["references"], type=tuple[str, ...]),
-        replaces=row.replaces,
-        metadata=msgspec.json.decode(fields["metadata"], type=dict[str, str]),
-    )
-
-
-def _line_row(invoice_id: str, line: InvoiceLine) -> dict[str, Any]:
-    return {
-        "invoice_id": invoice_id,
-        "line": line.line,
-        "kind": line.kind.value,
-        "description": line.description,
-        **key_columns(line.key),
-        **wide_columns("quantity", line.quantity),
-        **wide_columns("unit_price", line.unit_price),
-        **amount_columns("total_price", line.total_price),
-        **amount_columns("exact", line.exact),
-        "allocation_id": line.allocation_id,
-        "origin_period": line.origin.number,
-        "cause": line.cause and line.cause.value,
-        "original_invoice": line.original_invoice,
-    }
-
-
-def _line(row: sa.Row[Any]) -> InvoiceLine:
-    return InvoiceLine(
-        line=row.line,
-        kind=LineKind(row.kind),
-        description=row.description,
-        key=read_key(row),
-        quantity=read_optional_wide(row, "quantity"),
-        unit_price=read_optional_wide(row, "unit_price"),
-        total_price=read_amount(row, "total_price"),
-        exact=read_amount(row, "exact"),
-        allocation_id=row.allocation_id,
-        origin=Period.from_number(row.origin_period),
-        cause=Cause(row.cause) if row.cause else None,
-        original_invoice=row.original_invoice,
-    )
+            lines[line.invoice_id].append(read_line(line))
+    return [read_invoice(row, tuple(lines[row.invoice_id])) for row in rows]

@@ -115,10 +115,10 @@ def listed(transaction: Transaction) -> Sequence[PeriodRow]:
     return [_period(row) for row in transaction.execute(sa.select(table).order_by("period"))]
 
 
-def booked(transaction: Transaction) -> list[Period]:
+def booked(transaction: Transaction) -> list[PeriodRow]:
     """The periods that a close has booked, those reopened since among them."""
     states = (PeriodState.CLOSED, PeriodState.REOPENED)
-    return [row.period for row in listed(transaction) if row.state in states]
+    return [row for row in listed(transaction) if row.state in states]
 
 
 def hold_off_closing(transaction: Transaction) -> None:
@@ -217,6 +217,19 @@ def give_up_closing(
             "retry_us": retry_us,
         },
     )
+
+
+def reopen(transaction: Transaction, period: Period) -> bool:
+    """Let a closed period take usage again, for its next revision; False if it is not closed."""
+    changed = transaction.execute(
+        sa.update(table)
+        .where(table.c.period == period.number, table.c.state == PeriodState.CLOSED.value)
+        .values(state=PeriodState.REOPENED.value, revision=table.c.revision + 1, due_seen_us=None)
+    )
+    if changed.rowcount:
+        # How far ingest must have come is seen anew when it is closed again.
+        transaction.execute(sa.delete(watermark).where(watermark.c.period == period.number))
+    return changed.rowcount == 1
 
 
 def _mine(transaction: Transaction, period: Period, owner: str, values: dict[str, Any]) -> bool:

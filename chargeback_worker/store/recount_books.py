@@ -97,10 +97,10 @@ def statuses(transaction: Transaction) -> Iterator[tuple[str, str]]:
 
 
 def numbers(transaction: Transaction) -> dict[Period, list[str]]:
-    """The invoice numbers of each month, drafts left out, in their order."""
+    """The invoice numbers of each month in their order; drafts have none."""
     rows = transaction.execute(
         sa.select(invoice.c.period, invoice.c.number)
-        .where(invoice.c.status != "draft")
+        .where(invoice.c.number.is_not(None))
         .order_by(invoice.c.period, sa.func.length(invoice.c.number), invoice.c.number)
     )
     found: dict[Period, list[str]] = {}

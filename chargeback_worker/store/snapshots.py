@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chargeback_worker.allocation.rule import Rule, speaking
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.period import BillingRange, Period
-from chargeback_worker.store import Transaction, directories, rules
+from chargeback_worker.store import Transaction, directories, requests, rules
 from chargeback_worker.store.tables import snapshot as table
 
 
@@ -27,7 +27,12 @@ def of_now(
     """
     versions = rules.versions(transaction) if instead is None else instead
     directory = directories.directory_of_now(transaction)
-    return replace(terms, rules=speaking(versions, days), directory=directory)
+    return replace(
+        terms,
+        rules=speaking(versions, days),
+        directory=directory,
+        requested=requests.of_days(transaction, days),
+    )
 
 
 def insert(transaction: Transaction, period: Period, revision: int, snapshot: Snapshot) -> None:

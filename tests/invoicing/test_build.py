@@ -26,8 +26,8 @@ NOVEMBERS = Closing(
     snapshots={OCTOBER: Snapshot(), NOVEMBER: Snapshot()},
     originals={(OCTOBER, Pair("A")): "INV-202510-0007"},
     first_number=1,
-    issued_at=ISSUED_AT,
-    issued_on=date(2025, 12, 3),
+    at=ISSUED_AT,
+    on=date(2025, 12, 3),
 )
 
 

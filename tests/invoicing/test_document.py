@@ -76,12 +76,13 @@ def test_an_invoice_has_this_form() -> None:
                 "exact_usd": "5.500000001",
                 "allocation_id": line.allocation_id,
                 "rule": "default@1",
-                "metadata": {"team_id": "T", "user_id": "ü"},
+                "metadata": {"team_id": "T", "user_id": "ü", "tax_rate": 0},
             }
         ],
         "subtotal_usd": "5.5",
         "tax_usd": 0,
         "total_usd": "5.5",
+        "issued_at": "2026-01-02T03:04:05Z",
         "due_date": "2026-02-01",
         "paid_date": None,
         "published_at": None,
@@ -103,6 +104,7 @@ def test_an_adjustment_tells_where_it_comes_from() -> None:
     assert document["line_items"][0]["metadata"] == {
         "team_id": "T",
         "user_id": None,
+        "tax_rate": 0,
         "origin_period": "2025-10",
         "cause": "late_usage",
         "original_invoice": None,

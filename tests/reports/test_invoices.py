@@ -6,13 +6,13 @@ import pytest
 
 from chargeback_worker.invoicing.document import encode
 from chargeback_worker.reports.invoices import (
-    InvoiceUnknown,
     UnknownCursor,
     UnknownStatus,
     list_invoices,
     show_invoice,
 )
 from chargeback_worker.store import Store
+from chargeback_worker.store.invoices import InvoiceUnknown
 from tests.support.feed import Feed, usage
 from tests.support.ledger import NOVEMBER, OCTOBER, closed, issued
 

@@ -64,6 +64,7 @@ def _invoice(name: str, *, number: int = 1, period: Period = OCTOBER, team: str 
         due_date=date(2026, 12, 3),
         created_at=ISSUED_AT,
         updated_at=ISSUED_AT,
+        issued_at=ISSUED_AT,
         references=("INV-202609-0001", "INV-202609-0002"),
         metadata={"cost_centre": "7"},
     )
@@ -128,11 +129,11 @@ def test_the_first_number_of_a_receiver_stands_for_its_month(store: Store) -> No
     _store(store, later, _invoice("first", number=2), _invoice("b", number=1, team="B"))
 
     with store.read() as transaction:
-        assert invoices.first_numbers(transaction, [OCTOBER]) == {
+        assert invoices.first_numbers(transaction, {OCTOBER: 2}) == {
             (OCTOBER, Pair("A")): "INV-202610-0002",
             (OCTOBER, Pair("B")): "INV-202610-0001",
         }
-        assert invoices.first_numbers(transaction, []) == {}
+        assert invoices.first_numbers(transaction, {}) == {}
 
 
 def test_numbers_go_on_where_they_were_left(store: Store) -> None:

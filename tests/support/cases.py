@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from chargeback_worker.allocation.engine import PartKey, allocate
-from chargeback_worker.allocation.pair import UNALLOCATED
+from chargeback_worker.allocation.pair import UNALLOCATED, Pair
+from chargeback_worker.allocation.snapshot import Requested
 from chargeback_worker.allocation.writing.faults import RulesRefused
 from chargeback_worker.invoicing.document import encode
 from chargeback_worker.invoicing.invoice import Invoice, InvoiceLine
@@ -18,9 +19,11 @@ from chargeback_worker.invoicing.settle import Owed
 from chargeback_worker.money import fixed
 from chargeback_worker.period import Period, to_us
 from chargeback_worker.pipeline.apply_directory import apply_directory
-from chargeback_worker.pipeline.close import close
+from chargeback_worker.pipeline.close import close, dry_run
 from chargeback_worker.pipeline.closing.settlement import terms_of
+from chargeback_worker.pipeline.create_invoice import create_invoice
 from chargeback_worker.pipeline.ingest import Part, ingest, read_events
+from chargeback_worker.pipeline.reopen import reopen
 from chargeback_worker.pipeline.save_rules import delete_rule, save_rules
 from chargeback_worker.reports.invoices import find_invoices
 from chargeback_worker.reports.usage_summary import usage_summary
@@ -40,7 +43,7 @@ from chargeback_worker.usage.event import Grain, RawEvent, Reader
 from tests.support.stored_totals import totals_of_days
 
 CASES = Path(__file__).parents[1] / "cases"
-STEPS = frozenset({"directory", "rules", "delete_rule", "ingest", "close"})
+STEPS = frozenset({"directory", "rules", "delete_rule", "ingest", "close", "reopen", "invoice"})
 """The verbs that there are steps for."""
 
 _NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -111,22 +114,25 @@ class Stage:
         self._closed: list[tuple[Period, int]] = []
         self._refused: list[Document] = []
         self._warnings: list[Document] = []
+        self._drafts: list[list[Document]] = []
         with store.begin() as transaction:
             installation.settle_grain(transaction, self._grain)
             installation.settle_first_period(transaction, None, Period(2025, 10))
 
     def act_out(self) -> None:
-        steps: dict[str, Callable[[str], None]] = {
+        steps: dict[str, Callable[..., None]] = {
             "directory": self._directory,
             "rules": self._rules,
             "delete_rule": self._delete_rule,
             "ingest": self._ingest,
             "close": self._close,
+            "reopen": self._reopen,
+            "invoice": self._invoice,
         }
         assert steps.keys() == STEPS
         for step in self._case.content["steps"]:
-            verb, what = next(iter(step.items()))
-            steps[verb](what)
+            (verb, what), *more = step.items()
+            steps[verb](what, **dict(more))
 
     @property
     def _act(self) -> Act:
@@ -184,6 +190,21 @@ class Stage:
         if not done.closed_before:
             self._closed.append((period, done.close.revision))
 
+    def _reopen(self, month: str, *, reason: str) -> None:
+        reopen(self._store, Period.parse(month), replace(self._act, reason=reason))
+
+    def _invoice(self, month: str, *, team: str | None = None, user: str | None = None) -> None:
+        period, asked = Period.parse(month), Requested(Pair(team, user))
+        created = create_invoice(self._store, period, asked, self._terms, self._act)
+        projected = dry_run(self._store, period, self._terms, self._now_us).books.invoices
+        drafts = [_invoice(invoice) for invoice in projected]
+        assert _invoice(created.invoice) | {"number": None} in [
+            draft | {"number": None} for draft in drafts
+        ]
+        self._drafts.append(
+            [{key: draft[key] for key in draft if key != "number"} for draft in drafts]
+        )
+
     def outcome(self) -> Document:
         """What came out, in the form and the words of `expect`."""
         expected = self._case.content["expect"]
@@ -203,6 +224,8 @@ class Stage:
             found["quarantined"] = [row.reason for row in reversed(refused)]
         if late:
             found["late_records"] = late
+        if self._drafts:
+            found["drafts"] = self._drafts
         if self._refused:
             found["refused"] = self._refused
         if self._warnings:
@@ -237,8 +260,11 @@ class Stage:
     def _booked(self, period: Period, revision: int) -> Document:
         with self._store.read() as transaction:
             rows = [row.owed for row in bookings.of_close(transaction, period, revision)]
-            done = closes.last(transaction, period)
-        assert done is not None
+            (done,) = (
+                close
+                for close in closes.listed(transaction)
+                if (close.period, close.revision) == (period, revision)
+            )
         return {
             "period": str(period),
             "revision": Decimal(revision),

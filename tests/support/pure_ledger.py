@@ -80,8 +80,8 @@ class Ledger:
                 snapshots=snapshots,
                 originals=self._originals(),
                 first_number=1 + sum(invoice.period == period for invoice in self.invoices),
-                issued_at=ISSUED_AT,
-                issued_on=ISSUED_AT.date(),
+                at=ISSUED_AT,
+                on=ISSUED_AT.date(),
             ),
         )
         self.invoices.extend(books.invoices)

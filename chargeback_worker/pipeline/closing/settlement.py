@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from chargeback_worker.allocation.grouping import grouping
 from chargeback_worker.allocation.pair import BillTo
-from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.allocation.snapshot import Approval, Snapshot
 from chargeback_worker.errors import Conflict
 from chargeback_worker.invoicing.build import Books, Closing, build
 from chargeback_worker.invoicing.settle import Owed, settle
@@ -13,7 +13,15 @@ from chargeback_worker.money import NANO, nano_from_text, plain
 from chargeback_worker.period import Period, billing_day, from_us
 from chargeback_worker.pipeline.closing.may_close import EarlierNotClosed
 from chargeback_worker.settings import Settings
-from chargeback_worker.store import Transaction, bookings, invoices, origins, periods, snapshots
+from chargeback_worker.store import (
+    Transaction,
+    bookings,
+    drafts,
+    invoices,
+    origins,
+    periods,
+    snapshots,
+)
 from chargeback_worker.store.closes import Close
 from chargeback_worker.store.periods import PeriodRow, PeriodState
 from chargeback_worker.usage.event import Grain
@@ -35,6 +43,7 @@ class Settlement:
 
     revision: int
     owed: tuple[Owed, ...]
+    closing: Closing
     books: Books
 
 
@@ -47,6 +56,7 @@ def terms_of(settings: Settings) -> Snapshot:
         bill_to=BillTo(billing.bill_to),
         tax_rate_nano=nano_from_text(format(billing.tax_rate, "f"), limit=NANO),
         due_days=billing.due_days,
+        approval=Approval(billing.approval),
     )
 
 
@@ -56,10 +66,14 @@ def compute(
     snapshot: Snapshot,
     *,
     now_us: int,
-    first_number: int,
+    first_number: int | None,
+    final: bool = True,
 ) -> Settlement:
     """Settle the period and every earlier month that has late usage in it, each by its own
-    snapshot, and build the invoices."""
+    snapshot, and build the invoices: drafts where there is no first number to give out.
+
+    `final` says that what they bill is booked with them.
+    """
     period = row.period
     used = {period: snapshot}
     for origin in origins.late_in(transaction, period):
@@ -67,24 +81,52 @@ def compute(
         if own is None:
             raise EarlierNotClosed(period, origin)
         used[origin] = own
-    counting = {period, *periods.booked(transaction)}
     owed: list[Owed] = []
     for origin in (period, *sorted(used.keys() - {period})):
         kept = grouping(used[origin], origin.days())
+        counting = _counting(transaction, period, origin)
         totals = origins.counted(transaction, origin, counting, kept)
-        before = bookings.of_origin(transaction, origin)
+        before = bookings.of_origin(transaction, origin, counting)
         owed += settle(totals, used[origin], before, origin=origin, closing=period)
-    issued_at = from_us(now_us)
+    at = from_us(now_us)
+    others = used.keys() - {period}
+    revisions = {
+        of.period: of.revision for of in periods.booked(transaction) if of.period in others
+    }
     closing = Closing(
         period=period,
         revision=row.revision,
         snapshots=used,
-        originals=invoices.first_numbers(transaction, used.keys() - {period}),
+        originals=invoices.first_numbers(transaction, revisions),
+        at=at,
+        on=billing_day(at, ZoneInfo(snapshot.timezone)),
         first_number=first_number,
-        issued_at=issued_at,
-        issued_on=billing_day(issued_at, ZoneInfo(snapshot.timezone)),
+        final=final,
+        earlier=invoices.earlier(transaction, period, row.revision),
+        drafted=drafts.drafted(transaction, period, row.revision),
     )
-    return Settlement(row.revision, tuple(owed), build(owed, closing))
+    return Settlement(row.revision, tuple(owed), closing, build(owed, closing))
+
+
+def _counting(transaction: Transaction, period: Period, origin: Period) -> list[Period]:
+    """The billing periods whose usage of a month the close of a period settles: those closed or
+    reopened, and itself.
+
+    A reopened month that has taken usage of it since its last close is left out, with what it
+    booked: its own next close settles that.
+    """
+    counting = [period]
+    for other in periods.booked(transaction):
+        if other.period == period:
+            continue
+        if other.state is PeriodState.CLOSED or _all_booked(transaction, origin, other.period):
+            counting.append(other.period)
+    return counting
+
+
+def _all_booked(transaction: Transaction, origin: Period, billed_in: Period) -> bool:
+    booked = bookings.cost_for(transaction, origin, [billed_in])
+    return booked == origins.cost_for(transaction, origin, [billed_in])
 
 
 def check_conserved(transaction: Transaction, done: Close, settled: set[Period]) -> None:
@@ -93,11 +135,9 @@ def check_conserved(transaction: Transaction, done: Close, settled: set[Period])
     booked, used = bookings.cost_in(transaction, period), origins.cost_in(transaction, period)
     if booked != used:
         raise NotConserved(f"What is booked in {period}", booked, used)
-    counting = {
-        known.period for known in periods.listed(transaction) if known.state is not PeriodState.OPEN
-    }
     for origin in sorted(settled):
-        booked = bookings.cost_for(transaction, origin)
+        counting = _counting(transaction, period, origin)
+        booked = bookings.cost_for(transaction, origin, counting)
         used = origins.cost_for(transaction, origin, counting)
         if booked != used:
             raise NotConserved(f"What is booked for {origin}", booked, used)

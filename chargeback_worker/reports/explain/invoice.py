@@ -11,7 +11,6 @@ from chargeback_worker.period import Period
 from chargeback_worker.reports.explain.pages import Asked, read_line
 from chargeback_worker.reports.explain.settled import Decided, decided
 from chargeback_worker.reports.explain.steps import Line, rule_document, settlement
-from chargeback_worker.reports.invoices import InvoiceUnknown
 from chargeback_worker.reports.pages import PAGE_MAX
 from chargeback_worker.store import Store, Transaction, invoices
 from chargeback_worker.store.history import ClosePlace
@@ -51,9 +50,7 @@ def explain_invoice(
     `cursor` continues. Raises InvoiceUnknown, LineUnknown or UnknownPlace.
     """
     with store.read() as transaction:
-        found = invoices.find(transaction, name)
-        if found is None:
-            raise InvoiceUnknown(name)
+        found = invoices.get(transaction, name)
         if line is None:
             return _lines(transaction, found, terms, limit=limit, cursor=cursor)
         if not 1 <= line <= len(found.lines):

@@ -95,7 +95,7 @@ def decided(
         counted |= {earlier.period for earlier in before}
     else:
         before = done
-        counted.update(periods.booked(transaction))
+        counted.update(row.period for row in periods.booked(transaction))
     decided_by: ClosePlace | None = None
     if origin != place.period:
         decided_by = _last(before, origin)

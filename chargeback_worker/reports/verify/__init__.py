@@ -44,6 +44,7 @@ CHECKS: Mapping[str, Check] = {
     "invoices": invoices.arithmetic,
     "numbers": invoices.numbers,
     "rebuilt": invoices.rebuilt,
+    "replaced": invoices.replaced,
     "messages": outbox.told,
     "order": outbox.order,
 }

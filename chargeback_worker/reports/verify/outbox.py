@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 
+from chargeback_worker.allocation.snapshot import Approval
 from chargeback_worker.invoicing.document import Document, encode, invoice_document
 from chargeback_worker.invoicing.invoice import Invoice, Status
 from chargeback_worker.invoicing.message import MessageType
 from chargeback_worker.money import plain
 from chargeback_worker.period import Period
 from chargeback_worker.reports.verify.comparison import Comparison
+from chargeback_worker.reports.verify.periods import snapshot
 from chargeback_worker.store import closes, invoices, recount_books
 from chargeback_worker.store.closes import Close
 
@@ -28,7 +30,7 @@ def told(found: Comparison) -> None:
             issued = {
                 invoice.invoice_id: invoice
                 for invoice in invoices.of_period(transaction, period)
-                if invoice.status is not Status.DRAFT
+                if invoice.issued_at is not None
             }
             done = {
                 close.revision: close
@@ -70,27 +72,31 @@ def _check_period(
     done: Mapping[int, Close],
 ) -> None:
     untold, unannounced = dict(issued), dict(done)
+    last_change: dict[str, Any] = {}
     waiting: set[int] = set()
-    announced: dict[int, bool] = {}
+    announced: dict[int, Any] = {}
     for row in recount_books.messages(found.transaction, period):
         found.rows += 1
+        invoice = issued.get(row.invoice_id)
         if row.type == MessageType.INVOICE_ISSUED:
             untold.pop(row.invoice_id, None)
-            _check_issued(found, row, issued.get(row.invoice_id))
-            if row.published_us is None:
+            _check_issued(found, row, invoice)
+            # What is issued after the announcement is not waited for.
+            if row.published_us is None and row.revision not in announced:
                 waiting.add(row.revision)
+        elif row.type == MessageType.INVOICE_STATUS_CHANGED:
+            last_change[row.invoice_id] = row
+            _check_changed(found, row, invoice)
         elif row.type == MessageType.PERIOD_CLOSED:
-            close = unannounced.pop(row.revision, None)
-            announced[row.revision] = row.published_us is not None
-            if close is None:
-                found.differ(f"message {row.ce_id}", "a close it tells of", "none", _HINT)
-            else:
-                _check_closed(found, row, close)
+            announced[row.revision] = row
+            _check_closed(found, row, unannounced.pop(row.revision, None))
     for invoice in untold.values():
         found.differ(f"{invoice.invoice_number}: message", "an issued message", "none", _HINT)
+    for invoice in issued.values():
+        _check_last_told(found, invoice, last_change.get(invoice.invoice_id))
     for revision in unannounced:
         found.differ(f"close {revision} of {period}: message", "a closed message", "none", _HINT)
-    for revision in waiting & {revision for revision, sent in announced.items() if sent}:
+    for revision in waiting & {number for number, row in announced.items() if row.published_us}:
         name = f"close {revision} of {period}: message"
         found.differ(name, "not published before all its invoices", "published", _HINT)
 
@@ -109,7 +115,7 @@ def _check_issued(found: Comparison, row: Any, invoice: Invoice | None) -> None:
         status=Status.SENT,
         published_at=None,
         paid_date=None,
-        updated_at=invoice.created_at,
+        updated_at=invoice.issued_at or invoice.created_at,
     )
     _compare(found, name, invoice_document(then), bytes(row.payload))
     arrived = row.published_us is not None
@@ -118,13 +124,46 @@ def _check_issued(found: Comparison, row: Any, invoice: Invoice | None) -> None:
         found.differ(f"{invoice.invoice_number}: status", "sent, as it was published", "pending")
 
 
-def _check_closed(found: Comparison, row: Any, close: Close) -> None:
+def _check_changed(found: Comparison, row: Any, invoice: Invoice | None) -> None:
+    name = f"message {row.ce_id}"
+    if invoice is None:
+        found.differ(name, "an issued invoice it tells of", "none", _HINT)
+        return
+    found.equal(f"{name}: id", f"{invoice.invoice_id}:{row.seq}", row.ce_id, _HINT)
+    found.equal(f"{name}: key", invoice.receiver.key, row.key, _HINT)
+    said = _read(found, name, bytes(row.payload))
+    if said is None:
+        return
+    computed = _decode(encode(invoice_document(invoice)))
+    for field in sorted(_REQUIRED):
+        found.equal(f"{name}: {field}", computed[field], said.get(field), _HINT)
+
+
+def _check_last_told(found: Comparison, invoice: Invoice, row: Any) -> None:
+    """Whoever reads on knows the status: of the issued message, or of the last change."""
+    name = f"messages of {invoice.invoice_number}: status"
+    told: object = Status.SENT.value
+    if row is not None:
+        said = _read(found, name, bytes(row.payload)) or {}
+        told = said.get("status")
+    now = Status.SENT if invoice.status is Status.PENDING else invoice.status
+    found.equal(name, now.value, told, _HINT)
+
+
+def _check_closed(found: Comparison, row: Any, close: Close | None) -> None:
+    if close is None:
+        found.differ(f"message {row.ce_id}", "a close it tells of", "none", _HINT)
+        return
     name = f"message of close {close.revision} of {close.period}"
     found.equal(f"{name}: id", f"{close.period}:{close.revision}", row.ce_id, _HINT)
     said = _read(found, name, bytes(row.payload))
     if said is None:
         return
     found.equal(f"{name}: invoices", close.invoices, said.get("invoices"), _HINT)
+    decided = snapshot(found, close.period, close.revision)
+    manual = decided is not None and decided.approval is Approval.MANUAL
+    awaiting = close.invoices if manual else 0
+    found.equal(f"{name}: awaiting_approval", awaiting, said.get("awaiting_approval"), _HINT)
     for what, amount in (("subtotal_usd", close.invoiced), ("unallocated_usd", close.unallocated)):
         found.equal(f"{name}: {what}", Decimal(plain(amount)), said.get(what), _HINT)
 

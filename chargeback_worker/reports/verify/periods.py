@@ -1,14 +1,22 @@
 """Periods against the closes that made their states, and the snapshots of those."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.period import Period, from_us
 from chargeback_worker.reports.verify.comparison import Comparison
-from chargeback_worker.store import closes, installation, periods, recount_books, snapshots
+from chargeback_worker.store import (
+    closes,
+    history,
+    installation,
+    periods,
+    recount_books,
+    snapshots,
+)
 from chargeback_worker.store.closes import Close
+from chargeback_worker.store.history import ClosePlace
 from chargeback_worker.store.periods import PeriodRow, PeriodState
 
 _STATE = "The state of a period changes only by close and reopen; see: chargeback audit"
@@ -79,15 +87,19 @@ def snapshot(found: Comparison, period: Period, revision: int) -> Snapshot | Non
         return None
 
 
-def snapshots_at(
-    found: Comparison, close: Close, origins: Sequence[Period]
-) -> dict[Period, Snapshot]:
-    """The snapshots that a close used: its own, and of other months the last one by then."""
+def revisions_at(found: Comparison, close: Close, origins: Sequence[Period]) -> dict[Period, int]:
+    """The revisions whose snapshots a close used: its own, and of other months the last by then."""
     revisions = {close.period: close.revision}
-    for other in closes.listed(found.transaction):
-        earlier = (other.closed_us, other.period) < (close.closed_us, close.period)
-        if other.period in origins and other.period != close.period and earlier:
-            revisions[other.period] = max(other.revision, revisions.get(other.period, 0))
+    for place in history.places(found.transaction):
+        if place == ClosePlace(close.period, close.revision):
+            break
+        if place.period in origins and place.period != close.period:
+            revisions[place.period] = place.revision
+    return revisions
+
+
+def snapshots_of(found: Comparison, revisions: Mapping[Period, int]) -> dict[Period, Snapshot]:
+    """The snapshots of those closes that are there and can be read."""
     read = {period: snapshot(found, period, revision) for period, revision in revisions.items()}
     return {period: content for period, content in read.items() if content is not None}
 

@@ -48,6 +48,8 @@ _FROZEN_INVOICE = [
     "total_nano",
     "due_day",
     "created_us",
+    "issued_us",
+    "final",
     "replaces",
     '"references"',
     "metadata",

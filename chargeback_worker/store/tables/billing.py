@@ -95,6 +95,7 @@ booking = table(
 invoice = table(
     "invoice",
     sa.Column("invoice_id", Text, primary_key=True),
+    # None of a draft.
     sa.Column("number", Text, unique=True),
     period(),
     sa.Column("revision", sa.Integer, nullable=False),
@@ -116,6 +117,9 @@ invoice = table(
     text("replaces", nullable=True),
     text("references"),
     text("metadata"),
+    whole("issued_us", nullable=True),
+    # Whether a close has booked what it bills; if not, it is a projection of an open month.
+    sa.Column("final", sa.Integer, nullable=False, server_default="1"),
     sa.UniqueConstraint("receiver", "period", "revision", "ordinal"),
     sa.Index(
         "uq_invoice_live",
@@ -148,6 +152,20 @@ invoice_line = table(
     period("origin_period"),
     text("cause", nullable=True),
     text("original_invoice", nullable=True),
+    # In 10**-9.
+    whole("tax_rate", nullable=True),
+)
+
+invoice_request = table(
+    "invoice_request",
+    period(primary_key=True),
+    sa.Column("receiver", Text, primary_key=True),
+    text("team_id", nullable=True),
+    text("user_id", nullable=True),
+    # What it is to have instead of the directory's and the settings'.
+    whole("tax_rate", nullable=True),
+    sa.Column("due_days", sa.Integer),
+    whole("created_us"),
 )
 
 invoice_series = table("invoice_series", period(primary_key=True), whole("last"))

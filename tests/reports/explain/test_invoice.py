@@ -19,9 +19,9 @@ from chargeback_worker.period import Period
 from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.pipeline.close import close
 from chargeback_worker.reports.explain.invoice import LineUnknown, explain_invoice
-from chargeback_worker.reports.invoices import InvoiceUnknown
 from chargeback_worker.reports.pages import UnknownPlace
 from chargeback_worker.store import Store, invoices
+from chargeback_worker.store.invoices import InvoiceUnknown
 from chargeback_worker.usage.event import Grain
 from tests.support import made_months
 from tests.support.explained import check_all_pages, check_line, every_page, records_of, reopen
