@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from chargeback_worker.allocation.breakdown import contributions
 from chargeback_worker.allocation.engine import PartKey
-from chargeback_worker.allocation.grouping import Grouping
+from chargeback_worker.allocation.grouping import Grouping, grouping
 from chargeback_worker.allocation.near import Near, nearest, no_receiver
 from chargeback_worker.allocation.pair import UNALLOCATED, Pair
 from chargeback_worker.allocation.rule import RESERVED_ID, Rule
@@ -96,8 +96,8 @@ def _owed(transaction: Transaction, month: PeriodRow, terms: Snapshot) -> Iterab
     place = ClosePlace(month.period, month.revision)
     for origin in (month.period, *origins.late_in(transaction, month.period)):
         by = decided(transaction, place, origin, terms)
-        again = settled(transaction, by)
-        used = origins.counted(transaction, origin, by.counted, again.kept)
+        kept = grouping(by.snapshot, by.days)
+        used = origins.counted(transaction, origin, by.counted, kept)
         before = bookings.of_origin(transaction, origin)
         for owed in settle(used, by.snapshot, before, origin=origin, closing=month.period):
             if owed.pair == UNALLOCATED:
