@@ -24,9 +24,7 @@ def allocate(store: Store, period: Period, terms: Snapshot, act: Act) -> Run | N
     with store.begin() as transaction:
         # No close may begin meanwhile: its bookings would stand beside a run.
         transaction.dialect.share_periods(transaction.connection, [period.number])
-        row = periods.find(transaction, period)
-        if row is None:
-            row = periods.not_made_yet(period, ZoneInfo(terms.timezone))
+        row = periods.standing(transaction, period, ZoneInfo(terms.timezone))
         if not row.state.takes_usage:
             return None
         snapshot = snapshots.of_now(transaction, period.days(), terms)

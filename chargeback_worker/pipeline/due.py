@@ -74,7 +74,7 @@ def note_ends(store: Store, period: Period, ends: Callable[[], Ends], now_us: in
     Asking a second time so finds that ingest has come as far as it was to at the first.
     """
     with store.read() as transaction:
-        row = _row(transaction, period)
+        row = periods.standing(transaction, period, _zone(transaction))
     if now_us >= row.ends_us and (row.due_seen_us is None or row.due_seen_us < row.ends_us):
         _note(store, period, ends(), now_us)
 
@@ -96,7 +96,7 @@ def _next(transaction: Transaction, now_us: int, delay_us: int) -> PeriodRow | D
     closed = {row.period for row in known if row.state is PeriodState.CLOSED}
     while period in closed:
         period = period.next()
-    row = _row(transaction, period)
+    row = periods.standing(transaction, period, _zone(transaction))
     if now_us < row.ends_us + delay_us:
         return None
     for other in known:
@@ -124,11 +124,6 @@ def _closing(row: PeriodRow, now_us: int) -> Due | Waiting:
 def _unseen(row: PeriodRow, delay_us: int) -> bool:
     # What a close by hand noted before the period was due is too little now.
     return row.due_seen_us is None or row.due_seen_us < row.ends_us + delay_us
-
-
-def _row(transaction: Transaction, period: Period) -> PeriodRow:
-    row = periods.find(transaction, period)
-    return row or periods.not_made_yet(period, _zone(transaction))
 
 
 def _zone(transaction: Transaction) -> ZoneInfo:

@@ -139,7 +139,7 @@ def allocated(transaction: Transaction, days: BillingRange, terms: Snapshot) -> 
     if month.days() != days:
         parts = computed(transaction, days, terms)
         return _of_parts(days, ((None, part) for part in parts), Source.COMPUTED)
-    row = periods.find(transaction, month) or periods.not_made_yet(month, ZoneInfo(terms.timezone))
+    row = periods.standing(transaction, month, ZoneInfo(terms.timezone))
     if row.state is PeriodState.CLOSED:
         return _booked(transaction, month)
     run = allocations.find(transaction, month) if row.state.takes_usage else None

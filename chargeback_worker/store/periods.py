@@ -99,6 +99,11 @@ def find(transaction: Transaction, period: Period) -> PeriodRow | None:
     return _period(row) if row else None
 
 
+def standing(transaction: Transaction, period: Period, zone: ZoneInfo) -> PeriodRow:
+    """The row of a period, or what it would be; nothing is written."""
+    return find(transaction, period) or not_made_yet(period, zone)
+
+
 def find_or_make(transaction: Transaction, period: Period, zone: ZoneInfo) -> PeriodRow:
     """The row of a period, open if it had none."""
     row = find(transaction, period)

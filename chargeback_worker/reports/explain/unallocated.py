@@ -60,8 +60,7 @@ def explain_unallocated(
     `cursor` continues. Raises LineUnknown, UnknownPlace or OriginNotClosed.
     """
     with store.read() as transaction:
-        month = periods.find(transaction, period)
-        month = month or periods.not_made_yet(period, ZoneInfo(terms.timezone))
+        month = periods.standing(transaction, period, ZoneInfo(terms.timezone))
         rows = _rows(transaction, month, terms)
         if line is None:
             return _lines(transaction, month, rows, terms, limit=limit, cursor=cursor)
