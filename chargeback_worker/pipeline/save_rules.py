@@ -67,8 +67,9 @@ def save_rules(store: Store, document: object, act: Act, *, prune: bool = False)
         ended = [_ended(rule, closed) for rule in left_out]
         rules.insert(transaction, [*changed, *ended], act)
         _audit(transaction, act, [*changed, *ended], known)
-        everything = rules.versions(transaction)
-    told = warnings_of([rule for rule, _ in written], everything)
+    told = warnings_of(
+        [rule for rule, _ in written], [*rules.all_versions(known), *changed, *ended]
+    )
     return SavedRules(
         tuple(
             SavedRule(rule, is_new, tuple(of_rule))

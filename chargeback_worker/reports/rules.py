@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.warnings import RuleWarning, warnings_of
 from chargeback_worker.allocation.wording import in_words
 from chargeback_worker.allocation.writing.rule_document import shown_rule
@@ -26,7 +25,7 @@ def list_rules(store: Store, *, team: str | None = None, enabled_only: bool = Fa
         ),
         key=lambda history: history.last.order,
     )
-    told = warnings_of([history.last for history in shown], _everything(known))
+    told = warnings_of([history.last for history in shown], rules.all_versions(known))
     return {
         "rules": [
             _document(history, history.versions[-1], of_rule)
@@ -48,7 +47,7 @@ def show_rule(store: Store, rule_id: str, version: int | None = None) -> Documen
     else:
         history = known[rule_id]
         stored = history.version(version)
-    (told,) = warnings_of([stored.rule], _everything(known))
+    (told,) = warnings_of([stored.rule], rules.all_versions(known))
     return {"rule": _document(history, stored, told)}
 
 
@@ -57,15 +56,11 @@ def show_versions(store: Store, wanted: Iterable[tuple[str, int]]) -> list[Docum
     with store.read() as transaction:
         known = rules.histories(transaction)
     found = [(known[rule_id], known[rule_id].version(version)) for rule_id, version in wanted]
-    told = warnings_of([stored.rule for _, stored in found], _everything(known))
+    told = warnings_of([stored.rule for _, stored in found], rules.all_versions(known))
     return [
         _document(history, stored, of_rule)
         for (history, stored), of_rule in zip(found, told, strict=True)
     ]
-
-
-def _everything(known: dict[str, History]) -> list[Rule]:
-    return [stored.rule for history in known.values() for stored in history.versions]
 
 
 def _document(history: History, stored: StoredRule, told: Iterable[RuleWarning]) -> Document:

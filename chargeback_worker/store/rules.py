@@ -78,9 +78,11 @@ def histories(transaction: Transaction) -> dict[str, History]:
 
 def versions(transaction: Transaction) -> list[Rule]:
     """All versions of all rules."""
-    return [
-        stored.rule for of_rule in histories(transaction).values() for stored in of_rule.versions
-    ]
+    return all_versions(histories(transaction))
+
+
+def all_versions(found: dict[str, History]) -> list[Rule]:
+    return [stored.rule for history in found.values() for stored in history.versions]
 
 
 def current(found: dict[str, History], rule_id: str) -> History:
