@@ -1,9 +1,12 @@
 """Rules and directory as they are stored, against what closes have decided by."""
 
 from collections.abc import Mapping
+from functools import cache, partial
 
 import msgspec
 
+from chargeback_worker.allocation.directory import Directory
+from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.writing.rule_document import shown_rule
 from chargeback_worker.money import plain
 from chargeback_worker.reports.verify.comparison import Comparison
@@ -17,33 +20,34 @@ _HINT = "A version is never changed; restore it from a backup."
 
 def decided(found: Comparison) -> None:
     """Rules stand as the audit has them, and snapshots hold them and the directory as stored."""
-    transaction = found.transaction
+    stored: dict[tuple[str, int], Rule] | None = None
     with found.reading("the stored rules"):
-        known = rules.histories(transaction)
+        known = rules.histories(found.transaction)
         _against_audit(found, known)
-        stored = {
-            (one.rule.rule_id, one.rule.version): one.rule
-            for history in known.values()
-            for one in history.versions
-        }
-        for close in closes.listed(transaction):
+        stored = {(rule.rule_id, rule.version): rule for rule in rules.all_versions(known)}
+    directory = cache(partial(_directory, found))
+    with found.reading("the snapshots of closes"):
+        for close in closes.listed(found.transaction):
             if found.period not in (None, close.period):
                 continue
             used = snapshot(found, close.period, close.revision)
-            for rule in () if used is None else used.rules:
-                name = f"{rule.cited} in the snapshot of {close.period}, close {close.revision}"
+            if used is None:
+                continue
+            where = f"{close.period}, close {close.revision}"
+            for rule in () if stored is None else used.rules:
+                name = f"{rule.cited} in the snapshot of {where}"
                 found.equal(name, rule, stored.get((rule.rule_id, rule.version)), _HINT)
+            version = used.directory.version
+            if version:
+                name = f"directory {version} of {where}: as it is stored"
+                found.equal(name, True, directory(version) == used.directory, _HINT)
+
+
+def _directory(found: Comparison, version: int) -> Directory | None:
     with found.reading("the stored directory"):
-        for close in closes.listed(transaction):
-            if found.period not in (None, close.period):
-                continue
-            used = snapshot(found, close.period, close.revision)
-            if used is not None and used.directory.version:
-                version = used.directory.version
-                kept = directories.find(transaction, version)
-                same = kept is not None and kept.directory == used.directory
-                name = f"directory {version} of {close.period}, close {close.revision}"
-                found.equal(f"{name}: as it is stored", True, same, _HINT)
+        stored = directories.find(found.transaction, version)
+        return None if stored is None else stored.directory
+    return None
 
 
 def _against_audit(found: Comparison, known: Mapping[str, History]) -> None:
