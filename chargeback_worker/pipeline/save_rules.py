@@ -7,18 +7,9 @@ from typing import Any
 from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.warnings import RuleWarning, warnings_of
 from chargeback_worker.allocation.writing.rule_document import same, shown_rule
-from chargeback_worker.allocation.writing.rules import read_rules
 from chargeback_worker.money import plain
 from chargeback_worker.period import BillingRange
-from chargeback_worker.store import (
-    Store,
-    Transaction,
-    audit,
-    directories,
-    installation,
-    periods,
-    rules,
-)
+from chargeback_worker.store import Store, Transaction, audit, periods, rules
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.rules import History
 
@@ -48,12 +39,7 @@ def save_rules(store: Store, document: object, act: Act, *, prune: bool = False)
     """
     with store.begin() as transaction:
         periods.hold_off_closing(transaction)
-        grain = installation.read_grain(transaction)
-        drafts = read_rules(
-            document,
-            labels=() if grain is None else grain.labels,
-            directory=directories.directory_of_now(transaction),
-        )
+        drafts = rules.read_written(transaction, document)
         known = rules.histories(transaction)
         closed = periods.closed_days(transaction)
         written = [_version(draft, known.get(draft.rule_id), closed) for draft in drafts]

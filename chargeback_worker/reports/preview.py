@@ -15,21 +15,11 @@ from chargeback_worker.allocation.engine import Part
 from chargeback_worker.allocation.pair import UNALLOCATED, Pair
 from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.snapshot import Snapshot
-from chargeback_worker.allocation.writing.rules import read_rules
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import BillingRange, Period, format_us
 from chargeback_worker.reports.allocated import months, parts_of
 from chargeback_worker.reports.pages import cut
-from chargeback_worker.store import (
-    Store,
-    Transaction,
-    allocations,
-    bookings,
-    directories,
-    installation,
-    periods,
-    snapshots,
-)
+from chargeback_worker.store import Store, Transaction, allocations, bookings, periods, snapshots
 from chargeback_worker.store import rules as stored_rules
 from chargeback_worker.store.periods import PeriodRow, PeriodState
 
@@ -126,15 +116,6 @@ def preview(
             "next_cursor": next_cursor,
         }
     }
-
-
-def written_rules(store: Store, document: object) -> tuple[Rule, ...]:
-    """The rules of a document as they would be stored now. Raises RulesRefused with all faults."""
-    with store.read() as transaction:
-        grain = installation.read_grain(transaction)
-        labels = () if grain is None else grain.labels
-        directory = directories.directory_of_now(transaction)
-    return read_rules(document, labels=labels, directory=directory)
 
 
 def _pair(row: _Row) -> Pair:

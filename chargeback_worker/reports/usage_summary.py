@@ -35,7 +35,7 @@ def summary_of(
     found = totals.summed(
         transaction, days, ("resource_type", "agent_id", "labels"), team=team, user=user
     )
-    labels = _labels(transaction)
+    labels = installation.labels(transaction)
     by_resource_type = _broken_down((row.key[0], row) for row in found)
     summary: Document = {
         "team_id": team,
@@ -68,11 +68,6 @@ def usage_by(
     """The same usage summed by one column alone, what has none first."""
     with store.read() as transaction:
         return totals.summed(transaction, days, (column,), team=team, user=user)
-
-
-def _labels(transaction: Transaction) -> tuple[str, ...]:
-    grain = installation.read_grain(transaction)
-    return grain.labels if grain else ()
 
 
 def _broken_down(rows: Iterable[tuple[str | None, SummedUsage]]) -> Document:

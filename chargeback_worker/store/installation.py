@@ -69,6 +69,12 @@ def read_grain(transaction: Transaction) -> Grain | None:
     return Grain(values["timezone"], tuple(values["labels"]), values["source"])
 
 
+def labels(transaction: Transaction) -> tuple[str, ...]:
+    """The labels of the grain; none before the first start."""
+    grain = read_grain(transaction)
+    return () if grain is None else grain.labels
+
+
 def first_period(transaction: Transaction) -> Period:
     """The month from which periods become due by themselves."""
     return Period.parse(read(transaction)["first_period"])

@@ -10,8 +10,9 @@ import msgspec
 import sqlalchemy as sa
 
 from chargeback_worker.allocation.rule import Rule
+from chargeback_worker.allocation.writing.rules import read_rules
 from chargeback_worker.errors import NotFound
-from chargeback_worker.store import Transaction
+from chargeback_worker.store import Transaction, directories, installation
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.rows import insert_many
 from chargeback_worker.store.tables import rule_version as table
@@ -83,6 +84,15 @@ def versions(transaction: Transaction) -> list[Rule]:
 
 def all_versions(found: dict[str, History]) -> list[Rule]:
     return [stored.rule for history in found.values() for stored in history.versions]
+
+
+def read_written(transaction: Transaction, document: object) -> tuple[Rule, ...]:
+    """The rules of a document as they would be stored now. Raises RulesRefused with all faults."""
+    return read_rules(
+        document,
+        labels=installation.labels(transaction),
+        directory=directories.directory_of_now(transaction),
+    )
 
 
 def current(found: dict[str, History], rule_id: str) -> History:
