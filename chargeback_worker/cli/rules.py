@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from chargeback_worker.allocation.rule import Rule
+from chargeback_worker.allocation.warnings import RuleWarning
 from chargeback_worker.cli.output import (
     Column,
     Format,
@@ -134,12 +136,14 @@ def delete(
     show({"message": f"Rule {rule_id} is deleted"}, output, rows=[row], columns=_WRITTEN)
 
 
-def _outcomes(saved: SavedRules) -> list[tuple[str, int, str]]:
-    written = [
-        (one.rule.rule_id, one.rule.version, "written" if one.changed else "as before")
-        for one in saved.written
+def _outcomes(saved: SavedRules) -> list[tuple[Rule, tuple[RuleWarning, ...], str]]:
+    return [
+        *(
+            (one.rule, one.warnings, "written" if one.changed else "as before")
+            for one in saved.written
+        ),
+        *((rule, (), "deleted") for rule in saved.deleted),
     ]
-    return written + [(rule.rule_id, rule.version, "deleted") for rule in saved.deleted]
 
 
 def _people(found: Document) -> None:

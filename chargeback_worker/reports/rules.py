@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.warnings import RuleWarning, warnings_of
 from chargeback_worker.allocation.wording import in_words
 from chargeback_worker.allocation.writing.rule_document import shown_rule
@@ -51,15 +52,15 @@ def show_rule(store: Store, rule_id: str, version: int | None = None) -> Documen
     return {"rule": _document(history, stored, told)}
 
 
-def show_versions(store: Store, wanted: Iterable[tuple[str, int]]) -> list[Document]:
-    """Versions that there are of rules, in that order."""
+def show_versions(
+    store: Store, wanted: Iterable[tuple[Rule, Iterable[RuleWarning]]]
+) -> list[Document]:
+    """Stored versions of rules in that order, each with what was told about it."""
     with store.read() as transaction:
         known = rules.histories(transaction)
-    found = [(known[rule_id], known[rule_id].version(version)) for rule_id, version in wanted]
-    told = warnings_of([stored.rule for _, stored in found], rules.all_versions(known))
     return [
-        _document(history, stored, of_rule)
-        for (history, stored), of_rule in zip(found, told, strict=True)
+        _document(known[rule.rule_id], known[rule.rule_id].version(rule.version), told)
+        for rule, told in wanted
     ]
 
 
