@@ -5,9 +5,8 @@ from zoneinfo import ZoneInfo
 
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.period import first_instant, format_us, to_us
+from chargeback_worker.reports.pages import PAGE_MAX
 from chargeback_worker.store import Store, audit, installation
-
-PAGE_MAX = 1_000
 
 
 def audited(

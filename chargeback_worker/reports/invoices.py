@@ -4,22 +4,13 @@ from chargeback_worker.errors import Invalid
 from chargeback_worker.invoicing.document import Document, invoice_document
 from chargeback_worker.invoicing.invoice import Invoice, Status
 from chargeback_worker.period import Period
+from chargeback_worker.reports.pages import PAGE_MAX, UnknownPlace
 from chargeback_worker.store import Store, invoices
-
-PAGE_MAX = 1_000
 
 
 class UnknownStatus(Invalid):
     def __init__(self, status: str) -> None:
         super().__init__(f"{status!r} is no status of an invoice.", f"One of: {', '.join(Status)}.")
-
-
-class UnknownCursor(Invalid):
-    def __init__(self, cursor: str) -> None:
-        super().__init__(
-            f"No page of invoices goes on at {cursor!r}.",
-            "Take the next_cursor of the page before, or leave the cursor out.",
-        )
 
 
 def list_invoices(
@@ -34,7 +25,7 @@ def list_invoices(
 ) -> Document:
     """Newest first; `team` and `user` are the receiver's; `cursor` continues.
 
-    Raises UnknownStatus or UnknownCursor.
+    Raises UnknownStatus or UnknownPlace.
     """
     page, next_cursor = find_invoices(
         store, period=period, status=status, team=team, user=user, limit=limit, cursor=cursor
@@ -64,7 +55,7 @@ def find_invoices(
         if cursor is not None and not rows:
             last = invoices.find(transaction, cursor)
             if last is None or last.invoice_id != cursor:
-                raise UnknownCursor(cursor)
+                raise UnknownPlace(cursor, of="invoices")
     page = rows[:limit]
     return page, page[-1].invoice_id if len(rows) > limit else None
 

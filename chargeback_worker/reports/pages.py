@@ -13,14 +13,16 @@ import msgspec
 from chargeback_worker.errors import Invalid
 
 PAGE_MAX = 1_000
+"""Rows of a page of any list; who asks for more gets so many."""
 
 
 class UnknownPlace(Invalid):
-    """A cursor that no page has given."""
+    """A cursor that no page has given; `of` is what the pages list, where that needs saying."""
 
-    def __init__(self, cursor: str) -> None:
+    def __init__(self, cursor: str, of: str = "") -> None:
+        page = f"page of {of}" if of else "page"
         super().__init__(
-            f"No page goes on at {cursor!r}.",
+            f"No {page} goes on at {cursor!r}.",
             "Take the next_cursor of the page before, or leave the cursor out.",
         )
 

@@ -2,12 +2,11 @@
 
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.period import format_us
+from chargeback_worker.reports.pages import PAGE_MAX
 from chargeback_worker.store import Store, quarantine
 from chargeback_worker.store.cursors import Door
 from chargeback_worker.store.quarantine import Held, Quarantined
 from chargeback_worker.usage.event import RawEvent
-
-PAGE_MAX = 1_000
 
 
 def quarantined(

@@ -6,11 +6,11 @@ import pytest
 
 from chargeback_worker.invoicing.document import encode
 from chargeback_worker.reports.invoices import (
-    UnknownCursor,
     UnknownStatus,
     list_invoices,
     show_invoice,
 )
+from chargeback_worker.reports.pages import UnknownPlace
 from chargeback_worker.store import Store
 from chargeback_worker.store.invoices import InvoiceUnknown
 from tests.support.feed import Feed, usage
@@ -36,7 +36,7 @@ def test_a_list_is_paged_newest_first(books: Store) -> None:
     assert rest["next_cursor"] is None
     assert list_invoices(books, cursor=issued(books)[0].invoice_id)["invoices"] == []
     for unknown in ("INV-202610-0001", "nowhere"):
-        with pytest.raises(UnknownCursor, match=unknown):
+        with pytest.raises(UnknownPlace, match=f"No page of invoices goes on at '{unknown}'"):
             list_invoices(books, cursor=unknown)
 
 
