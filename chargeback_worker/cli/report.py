@@ -1,10 +1,11 @@
 """`chargeback report`: what a team, a user or a cost centre used, was allocated and was billed."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
+from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.cli.allocate import ALLOCATIONS
 from chargeback_worker.cli.days import Days, End, Start, days_in_words, read_range
 from chargeback_worker.cli.output import (
@@ -20,9 +21,11 @@ from chargeback_worker.cli.output import (
 )
 from chargeback_worker.cli.session import session
 from chargeback_worker.invoicing.document import Document
+from chargeback_worker.period import BillingRange
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.reports.allocations import USAGE_IDS_MAX
 from chargeback_worker.reports.owner import cost_centre_report, team_report, user_report
+from chargeback_worker.store import Store
 
 report = typer.Typer(
     help="What a team, a user or a cost centre used, was allocated and was billed.",
@@ -63,12 +66,7 @@ def team(
 ) -> None:
     """Show what a team used, what was allocated to it and what it was billed."""
     days = read_range(period, start, end)
-    with session(context).opened() as opened:
-        terms = terms_of(opened.settings)
-        document = team_report(
-            opened.store, days, terms, team_id, usage_ids_max=_usage_ids_max(output)
-        )
-    _show(document, output, f"Team {escaped(team_id)}")
+    _show(context, team_report, team_id, days, output, heading="Team")
 
 
 @report.command(epilog="Example: chargeback report user ada --period 2026-10 -o json")
@@ -85,12 +83,7 @@ def user(
     A team is billed for its users: their share is the lines of its invoices that are theirs.
     """
     days = read_range(period, start, end)
-    with session(context).opened() as opened:
-        terms = terms_of(opened.settings)
-        document = user_report(
-            opened.store, days, terms, user_id, usage_ids_max=_usage_ids_max(output)
-        )
-    _show(document, output, f"User {escaped(user_id)}")
+    _show(context, user_report, user_id, days, output, heading="User")
 
 
 @report.command(
@@ -111,22 +104,32 @@ def cost_centre(
     Which teams these are, the directory of now says.
     """
     days = read_range(period, start, end)
+    _show(context, cost_centre_report, cost_centre, days, output, heading="Cost centre")
+
+
+class _Report(Protocol):
+    def __call__(
+        self, store: Store, days: BillingRange, terms: Snapshot, name: str, /, *, usage_ids_max: int
+    ) -> Document: ...
+
+
+def _show(
+    context: typer.Context,
+    report_of: _Report,
+    name: str,
+    days: BillingRange,
+    output: Format,
+    *,
+    heading: str,
+) -> None:
+    # Only JSON shows the ids of the usage.
+    ids_max = USAGE_IDS_MAX if output is Format.JSON else 0
     with session(context).opened() as opened:
         terms = terms_of(opened.settings)
-        document = cost_centre_report(
-            opened.store, days, terms, cost_centre, usage_ids_max=_usage_ids_max(output)
-        )
-    _show(document, output, f"Cost centre {escaped(cost_centre)}")
-
-
-def _usage_ids_max(output: Format) -> int:
-    """Only JSON shows them."""
-    return USAGE_IDS_MAX if output is Format.JSON else 0
-
-
-def _show(document: Document, output: Format, whose: str) -> None:
+        document = report_of(opened.store, days, terms, name, usage_ids_max=ids_max)
     found = document["report"]
     rows = list(_by_type(found))
+    whose = f"{heading} {escaped(name)}"
     show(document, output, rows=rows, columns=_BY_TYPE, people=lambda: _people(found, rows, whose))
 
 
