@@ -9,7 +9,7 @@ The client fetches the next batch in a thread of its own while the database work
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -24,9 +24,10 @@ from chargeback_worker.pipeline import offsets
 from chargeback_worker.settings import Settings
 from chargeback_worker.store import Store
 from chargeback_worker.store.cursors import PositionTaken
-from chargeback_worker.usage.event import RawEvent, Reader, RefusedEvent, UsageEvent
+from chargeback_worker.usage.event import RawEvent, Reader, RefusedEvent
 from chargeback_worker.worker.lifecycle import BackOff, Beat
 from chargeback_worker.worker.positions import Positions
+from chargeback_worker.worker.shown import Shown
 
 _log = structlog.get_logger(__name__)
 
@@ -97,8 +98,7 @@ class Session:
         self._settings = role.settings
         self._zone: ZoneInfo = role.settings.billing.zone
         self._committed_s = 0.0
-        self._has_committed = False
-        self._shown: set[TopicPartition] = set()
+        self._shown = Shown(role.metrics)
         self._heard_s = time.monotonic()
         self._joined_s = time.monotonic()
         self._silence: str | None = None
@@ -134,7 +134,7 @@ class Session:
             return
         if not self.positions.waiting:
             self._back_off.reset()
-        self._show_lag()
+        self._shown.lag(self.positions, self._consumer.high_watermarks())
         if time.monotonic() - self._committed_s > _GROUP_COMMIT_S:
             self.commit_group()
 
@@ -146,8 +146,8 @@ class Session:
         )
 
     def hide(self) -> None:
-        """The session has ended: what it showed of its partitions is no longer known."""
-        self._show_only(set())
+        """The session has ended."""
+        self._shown.hide()
 
     def _events_max(self) -> int:
         most = self._settings.ingest.batch_events
@@ -276,50 +276,13 @@ class Session:
             assert part.new is not None
             held.expected = part.new
             held.breaker.note(_refused(part.events))
-        self._count(result, list(parts.values()), time.monotonic() - began_s)
-        return True
-
-    def _count(self, result: step.IngestResult, parts: Sequence[step.Part], took_s: float) -> None:
-        metrics, tally = self._role.metrics, result.tally
-        if not self._has_committed:
-            self._has_committed = True
-            _log.info("first batch committed", action="first_commit", events=tally.consumed)
-        for outcome in step.Outcome:
-            metrics.events.labels(outcome.value).inc(getattr(tally, outcome.value))
-        metrics.commit_seconds.observe(took_s)
-        metrics.batch_events.observe(tally.consumed)
-        newest = max(
-            (e.said.time_us for p in parts for e in p.events if isinstance(e.said, UsageEvent)),
-            default=None,
+        self._shown.committed(
+            result.tally,
+            [event for part in parts.values() for event in part.events],
+            took_s=time.monotonic() - began_s,
+            now_us=self._role.now_us(),
         )
-        if newest is not None:
-            metrics.event_delay_seconds.observe(max(0, self._role.now_us() - newest) / 1e6)
-        if tally.conflict or tally.quarantined:
-            _log.warning(
-                "events set apart",
-                action="set_apart",
-                conflict=tally.conflict,
-                quarantined=tally.quarantined,
-            )
-
-    def _show_lag(self) -> None:
-        metrics, ends = self._role.metrics, self._consumer.high_watermarks()
-        now = self.positions.held.keys() | self.positions.stopped.keys()
-        self._show_only(now)
-        for partition in now:
-            labels = partition.topic, str(partition.partition)
-            held = self.positions.held.get(partition)
-            metrics.partition_stopped.labels(*labels).set(held is None)
-            if held is not None and partition in ends:
-                metrics.consumer_lag.labels(*labels).set(max(0, ends[partition] - held.expected))
-
-    def _show_only(self, partitions: Set[TopicPartition]) -> None:
-        """Take out of the metrics what is shown of any other partition."""
-        for partition in self._shown - partitions:
-            labels = partition.topic, str(partition.partition)
-            self._role.metrics.consumer_lag.remove(*labels)
-            self._role.metrics.partition_stopped.remove(*labels)
-        self._shown = set(partitions)
+        return True
 
 
 def _raw(message: Message) -> RawEvent:
