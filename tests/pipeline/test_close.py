@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargeback_worker.allocation.snapshot import Snapshot
@@ -42,6 +42,7 @@ from chargeback_worker.store.audit import ReasonMissing
 from chargeback_worker.store.periods import PeriodState
 from chargeback_worker.store.tables import booking, invoice, outbox, period_close, snapshot
 from tests.support.feed import Feed, set_state, usage
+from tests.support.laws import law_on_a_store
 from tests.support.ledger import (
     AFTER_NOVEMBER_US,
     NOVEMBER,
@@ -81,9 +82,7 @@ def _months(draw: st.DrawFn) -> list[list[tuple[int, str, str]]]:
     return draw(st.lists(st.lists(events, max_size=5), min_size=3, max_size=3))
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@law_on_a_store(15)
 @given(rounds=_months())
 def test_a_late_event_moves_no_closed_number_and_every_cost_is_booked_once(
     store: Store, rounds: list[list[tuple[int, str, str]]]

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargeback_worker.money import NANO
@@ -19,14 +19,11 @@ from chargeback_worker.store import Store, cursors, schema
 from chargeback_worker.store.cursors import Door, PositionTaken, Tally
 from chargeback_worker.store.tables import metadata, usage_conflict, usage_record
 from tests.support.feed import Feed, Held, held, set_state, usage
+from tests.support.laws import law_on_a_store
 from tests.support.postgres import PostgresServer
 
 Fresh = Callable[[], Store]
-_LAW = settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+_LAW = law_on_a_store(25)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

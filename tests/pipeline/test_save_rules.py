@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargeback_worker.allocation.pair import Pair
@@ -19,6 +19,7 @@ from chargeback_worker.pipeline.save_rules import delete_rule, save_rules
 from chargeback_worker.store import Store, audit, bookings, rules
 from chargeback_worker.store.rules import RuleUnknown
 from tests.support.feed import Feed, usage
+from tests.support.laws import law_on_a_store
 from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, OCTOBER, TERMS, act
 
 RENT: dict[str, Any] = {"rule_id": "rent", "rule_type": "equal_split", "team_id": "A"}
@@ -44,9 +45,7 @@ def _close(store: Store, period: Period = OCTOBER) -> None:
     close(store, period, TERMS, act(), owner="closer")
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@law_on_a_store(10)
 @given(
     written=st.lists(
         st.lists(

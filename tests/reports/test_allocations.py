@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargeback_worker.allocation.match import Match
@@ -23,6 +23,7 @@ from chargeback_worker.store.rules import RuleUnknown
 from chargeback_worker.store.tables import billing_period
 from chargeback_worker.usage.event import Grain
 from tests.support.feed import Feed, set_state, usage
+from tests.support.laws import law_on_a_store
 from tests.support.ledger import (
     AFTER_NOVEMBER_US,
     NOVEMBER,
@@ -49,9 +50,7 @@ from tests.support.made_months import (
 )
 
 _DAYS = OCTOBER.days()
-_FEW = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+_FEW = law_on_a_store(12)
 
 
 def _listed(store: Store, days: BillingRange, **filters: Any) -> dict[str, Any]:

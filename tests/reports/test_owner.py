@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.pair import Pair
@@ -27,6 +27,7 @@ from chargeback_worker.reports.usage_summary import usage_summary
 from chargeback_worker.store import Store
 from chargeback_worker.store.tables import invoice
 from tests.support.feed import Feed, usage
+from tests.support.laws import law_on_a_store
 from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, OCTOBER, TERMS, act, closed, issued
 from tests.support.made_months import (
     FAR_US,
@@ -53,9 +54,7 @@ _DIRECTORY = {
 }
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@law_on_a_store(10)
 @given(used=events(), rules=some_rules())
 def test_a_total_is_the_sum_of_the_owner_s_allocations(
     store: Store, used: list[Used], rules: list[Rule]

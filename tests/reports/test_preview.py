@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.rule import Rule
@@ -15,6 +15,7 @@ from chargeback_worker.pipeline.allocate import allocate
 from chargeback_worker.reports.preview import preview
 from chargeback_worker.store import Store, bookings
 from tests.support.feed import Feed, set_state, usage
+from tests.support.laws import law_on_a_store
 from tests.support.ledger import (
     NOVEMBER,
     NOW_US,
@@ -40,9 +41,7 @@ from tests.support.made_months import (
 )
 
 _DAYS = OCTOBER.days()
-_FEW = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+_FEW = law_on_a_store(12)
 
 
 def _previewed(store: Store, days: BillingRange = _DAYS, **asked: Any) -> Document:

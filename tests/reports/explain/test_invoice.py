@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.methods import METHODS
@@ -26,6 +26,7 @@ from chargeback_worker.usage.event import Grain
 from tests.support import made_months
 from tests.support.explained import check_all_pages, check_line, every_page, records_of, reopen
 from tests.support.feed import Feed, usage
+from tests.support.laws import law_on_a_store
 from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, OCTOBER, TERMS, act
 from tests.support.made_months import FAR_US, Used, nano, new_year, of_year, send, write
 
@@ -97,9 +98,7 @@ def _check_lines(store: Store, invoice: Invoice) -> None:
     assert all(line["in_words"].startswith(line["rule"]) for line in lines)
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@law_on_a_store(12)
 @given(
     rules=made_months.some_rules(),
     used=made_months.events(),

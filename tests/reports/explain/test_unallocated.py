@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.pair import UNALLOCATED, Pair
@@ -22,6 +22,7 @@ from chargeback_worker.usage.event import Grain
 from tests.support import made_months
 from tests.support.explained import check_all_pages, check_line, reopen
 from tests.support.feed import Feed, set_state, usage
+from tests.support.laws import law_on_a_store
 from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, OCTOBER, TERMS, act
 from tests.support.made_months import FAR_US, Used, nano, new_year, of_year, send, write
 
@@ -59,9 +60,7 @@ def _check(store: Store, period: Period) -> Document:
     return found
 
 
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@law_on_a_store(8)
 @given(
     rules=made_months.some_rules(),
     used=made_months.events(),
