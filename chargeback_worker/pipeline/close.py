@@ -167,9 +167,7 @@ def finish_closing(
 def dry_run(store: Store, period: Period, terms: Snapshot, now_us: int) -> Settlement:
     """What closing a period now would do. Raises PeriodIsClosed, EarlierNotClosed."""
     with store.read() as transaction:
-        row = periods.find(transaction, period)
-        if row is None:
-            row = periods.not_made_yet(period, ZoneInfo(terms.timezone))
+        row = periods.standing(transaction, period, ZoneInfo(terms.timezone))
         if row.state is PeriodState.CLOSED:
             raise PeriodIsClosed(period)
         snapshot = snapshots.of_now(transaction, period.days(), terms)

@@ -43,7 +43,7 @@ def hold(transaction: Transaction, period: Period, zone: ZoneInfo) -> PeriodRow:
     """The period, which nobody begins to close, and whose drafts nobody else makes, until the
     transaction ends. Raises CloseInProgress."""
     transaction.dialect.share_periods(transaction.connection, [period.number])
-    row = periods.find(transaction, period) or periods.not_made_yet(period, zone)
+    row = periods.standing(transaction, period, zone)
     if row.state is PeriodState.CLOSING:
         raise CloseInProgress(row)
     drafts.hold(transaction, period)
