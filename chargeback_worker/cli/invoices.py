@@ -1,9 +1,11 @@
-"""`chargeback invoices`: what was issued."""
+"""`chargeback invoices`: what was issued, what is asked for, and what becomes of it."""
 
 from typing import Annotated, Any
 
 import typer
 
+from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.allocation.snapshot import Requested
 from chargeback_worker.cli.output import (
     Column,
     Format,
@@ -13,6 +15,7 @@ from chargeback_worker.cli.output import (
     escaped,
     exact_usd,
     moment,
+    note,
     note_next_page,
     number,
     quantity,
@@ -21,9 +24,15 @@ from chargeback_worker.cli.output import (
     text,
     usd,
 )
+from chargeback_worker.cli.question import Reason
 from chargeback_worker.cli.session import session
+from chargeback_worker.invoicing.document import Document, invoice_document
+from chargeback_worker.money import NANO, NotADecimal, OutOfRange, nano_from_text
 from chargeback_worker.period import BillingRange
-from chargeback_worker.reports.invoices import list_invoices, show_invoice
+from chargeback_worker.pipeline.change_status import change_status
+from chargeback_worker.pipeline.closing.settlement import terms_of
+from chargeback_worker.pipeline.create_invoice import BadTaxRate, create_invoice
+from chargeback_worker.reports.invoices import list_invoices, read_status, show_invoice
 
 invoices = typer.Typer(help="The invoices.", no_args_is_help=True)
 
@@ -66,7 +75,7 @@ def list_(
     context: typer.Context,
     period: Annotated[str | None, typer.Option(help="Only of this month, as 2026-10.")] = None,
     status: Annotated[
-        str | None, typer.Option(help="Only with this status: pending, sent, paid …")
+        str | None, typer.Option(help="Only with this status: draft, pending, sent, paid …")
     ] = None,
     team: Annotated[str | None, typer.Option(help="Only those this team receives.")] = None,
     user: Annotated[str | None, typer.Option(help="Only those this user receives.")] = None,
@@ -99,9 +108,89 @@ def show_(
     """Show one invoice with its lines."""
     with session(context).opened() as opened:
         document = show_invoice(opened.store, name)
-    found = document["invoice"]
-    rows = found["line_items"]
-    show(document, output, rows=rows, columns=_LINES, people=lambda: _people(found))
+    _show(document["invoice"], output)
+
+
+@invoices.command(
+    "create", epilog="Example: chargeback invoices create --period 2026-10 --user ada"
+)
+def create(
+    context: typer.Context,
+    period: Annotated[str, typer.Option(help="Of this month, as 2026-10.")],
+    team: Annotated[str | None, typer.Option(help="To this team.")] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(help="To this user, billed apart; with --team only their share in it."),
+    ] = None,
+    tax_rate: Annotated[
+        str | None, typer.Option(help="Its tax as a fraction: 0.19 is 19 %.")
+    ] = None,
+    due_days: Annotated[
+        int | None, typer.Option(help="Days from issuing it to its due date.")
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Make or renew a draft for a month that is open, or replace a cancelled invoice.
+
+    Of a closed month, the invoice that there is is shown. A draft's cents are provisional, and it
+    is issued when its month is closed.
+    """
+    month = BillingRange.parse(period).period()
+    asked = Requested(Pair(team, user), _rate(tax_rate), due_days)
+    with session(context).opened() as opened:
+        done = create_invoice(opened.store, month, asked, terms_of(opened.settings), opened.act())
+    _show(invoice_document(done.invoice), output)
+    if not done.new and done.invoice.issued_at is not None:
+        note(f"{month} was billed to {done.invoice.receiver.key} before; nothing was changed.")
+
+
+@invoices.command(
+    "status",
+    epilog='Example: chargeback invoices status INV-202610-0001 cancelled --reason "wrong team"',
+)
+def status_(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="N", help="The invoice's number or id.")],
+    status: Annotated[
+        str, typer.Argument(help="pending (approves a draft), sent, paid, overdue or cancelled.")
+    ],
+    reason: Reason = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Give an invoice another status. To cancel an issued one, say why."""
+    wanted = read_status(status)
+    with session(context).opened() as opened:
+        done = change_status(
+            opened.store, name, wanted, terms_of(opened.settings), opened.act(reason)
+        )
+    number = done.invoice.invoice_number
+    if done.changed:
+        message = f"{number} is {done.invoice.status} now; it was {done.before}."
+    else:
+        message = f"{number} was {done.before} before; nothing was changed."
+    _show(invoice_document(done.invoice), output, message=message)
+    note(message)
+
+
+def _rate(text: str | None) -> int | None:
+    """A tax rate in 10**-9. Raises BadTaxRate."""
+    if text is None:
+        return None
+    try:
+        return nano_from_text(text, limit=NANO)
+    except (NotADecimal, OutOfRange):
+        raise BadTaxRate(text) from None
+
+
+def _show(found: Document, output: Format, **besides: str) -> None:
+    """An invoice, in the form of the endpoints that answer with one."""
+    show(
+        {**besides, "invoice": found},
+        output,
+        rows=found["line_items"],
+        columns=_LINES,
+        people=lambda: _people(found),
+    )
 
 
 def _people(found: dict[str, Any]) -> None:
@@ -113,7 +202,9 @@ def _people(found: dict[str, Any]) -> None:
         f"id {found['invoice_id']}, revision {found['revision']}, due {text(found['due_date'])}"
     )
     if found["references"]:
-        typer.echo(f"It refers to {text(found['references'])}")
+        typer.echo(f"It refers to {', '.join(found['references'])}")
+    if found["replaces"]:
+        typer.echo(f"It replaces {found['replaces']}")
     show_table(found["line_items"], _LINES)
     sums = {"Subtotal": "subtotal_usd", "Tax": "tax_usd", "Total": "total_usd"}
     shown = {name: usd(found[field]) for name, field in sums.items()}

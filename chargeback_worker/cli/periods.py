@@ -1,4 +1,4 @@
-"""`chargeback close` and `chargeback periods`: ending a month, and how all of them stand."""
+"""`chargeback close`, `reopen` and `periods`: ending a month, and how all of them stand."""
 
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ from chargeback_worker.cli.output import (
     text,
     usd,
 )
-from chargeback_worker.cli.question import Reason
+from chargeback_worker.cli.question import Reason, Yes, ask
 from chargeback_worker.cli.session import session
 from chargeback_worker.errors import ChargebackError, Unavailable
 from chargeback_worker.invoicing.document import Amount, Document
@@ -28,6 +28,7 @@ from chargeback_worker.pipeline.close import CloseResult, dry_run
 from chargeback_worker.pipeline.close import close as close_step
 from chargeback_worker.pipeline.closing.settlement import Settlement, terms_of
 from chargeback_worker.pipeline.due import note_ends
+from chargeback_worker.pipeline.reopen import reopen as reopen_step
 from chargeback_worker.reports.periods import list_periods
 from chargeback_worker.store import cursors
 from chargeback_worker.store import periods as stored_periods
@@ -69,6 +70,7 @@ _PERIODS = (
     Column("waits_for", "Waits for", lambda found: "; ".join(map(text, found))),
     Column("due_at", wide=True),
     Column("closed_at", "Closed", moment, spare=5),
+    number("awaiting_approval", "To approve", text, spare=6),
     Column("unpublished_messages", wide=True),
     Column("parked_messages", wide=True),
 )
@@ -196,6 +198,34 @@ def _issued(invoice: Invoice) -> dict[str, Any]:
         "tax": Amount(invoice.tax),
         "total": Amount(invoice.total),
     }
+
+
+def reopen(
+    context: typer.Context,
+    period: Annotated[str, typer.Argument(metavar="PERIOD", help="A closed month, as 2026-10.")],
+    reason: Reason = None,
+    yes: Yes = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Let a closed month take usage again; closing it again bills only what differs.
+
+    Its invoices stand. It is closed again by command only.
+    """
+    month = BillingRange.parse(period).period()
+    with session(context).opened() as opened:
+        act = opened.act(reason)
+        act.require_reason("reopen a period")
+        ask(f"Reopen {month}, so that its next close corrects what it billed?", yes)
+        reopen_step(opened.store, month, act)
+        document = list_periods(
+            opened.store,
+            now_us=app.now_us(),
+            close_delay=opened.settings.billing.close_delay,
+        )
+    row = next(row for row in document["periods"] if row["period"] == str(month))
+    show({"period": row}, output, rows=[row], columns=_PERIODS)
+    if output is Format.TABLE:
+        note(f"When its usage, rules and directory are right: chargeback close {month}")
 
 
 def periods(context: typer.Context, output: Output = Format.TABLE) -> None:

@@ -20,7 +20,7 @@ from chargeback_worker.cli.explain import explain
 from chargeback_worker.cli.ingest import ingest
 from chargeback_worker.cli.invoices import invoices
 from chargeback_worker.cli.offsets import offsets
-from chargeback_worker.cli.periods import close, periods
+from chargeback_worker.cli.periods import close, periods, reopen
 from chargeback_worker.cli.preview import preview
 from chargeback_worker.cli.quarantine import quarantine
 from chargeback_worker.cli.report import report
@@ -108,6 +108,7 @@ program.add_typer(directory, name="directory")
 program.command(epilog="Example: chargeback preview --period 2026-10 --rules new.yaml")(preview)
 program.command(epilog="Example: chargeback allocate --period 2026-10 --team research")(allocate)
 program.command(epilog="Example: chargeback close 2026-10 --dry-run")(close)
+program.command(epilog='Example: chargeback reopen 2026-10 --reason "a rule was missing"')(reopen)
 program.command(epilog="Example: chargeback periods -o json")(periods)
 program.add_typer(invoices, name="invoices")
 program.command(epilog="Example: chargeback explain INV-202610-0001 --line 3")(explain)

@@ -19,6 +19,7 @@ from chargeback_worker.pipeline import heartbeat
 from chargeback_worker.pipeline.close import close
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.pipeline.due import Due, Waiting, due
+from chargeback_worker.pipeline.mark_overdue import mark_overdue
 from chargeback_worker.reports.figures import figures
 from chargeback_worker.store import heartbeats
 from chargeback_worker.store.audit import Act
@@ -28,7 +29,7 @@ from chargeback_worker.worker.lifecycle import Beat, Role, monotonic_s, run_role
 from chargeback_worker.worker.logs import configure
 from chargeback_worker.worker.monitor import Monitor
 from chargeback_worker.worker.publisher import InvoicePublisher
-from chargeback_worker.worker.scheduler import PeriodCloser
+from chargeback_worker.worker.scheduler import Scheduler
 
 _log = structlog.get_logger(__name__)
 
@@ -114,9 +115,11 @@ def _ingest(app: App) -> Role:
 
 
 def _scheduler(app: App) -> Role:
-    closer = PeriodCloser(lambda: close_due(app), app.metrics)
+    scheduler = Scheduler(
+        lambda: close_due(app), lambda: mark_overdue(app.store, now_us()), app.metrics
+    )
     # A month may take long to close, and is waited for; a killed close is finished by the next.
-    return Role(RoleName.SCHEDULER, closer.run, drain_s=60, stuck_after_s=6 * 3600)
+    return Role(RoleName.SCHEDULER, scheduler.run, drain_s=60, stuck_after_s=6 * 3600)
 
 
 def _publisher(app: App) -> Role:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from chargeback_worker.cli.door import ExitCode
-from chargeback_worker.cli.output import Column, Format, Output, number, show, show_table
+from chargeback_worker.cli.output import Column, Format, Output, number, show, show_table, usd
 from chargeback_worker.cli.session import session
 from chargeback_worker.period import Period
 from chargeback_worker.reports.verify import VerifyResult
@@ -50,6 +50,11 @@ def verify(
 def _people(result: VerifyResult) -> None:
     found = result.to_document()["verify"]
     show_table(found["checks"], _CHECKS)
+    for row in found["uninvoiced"]:
+        typer.echo(
+            f"{usd(row['uninvoiced_usd'])} USD of {row['period']}, close {row['revision']}, is on"
+            f" no invoice: chargeback invoices list --period {row['period']} --status cancelled"
+        )
     if result.clean:
         typer.echo("Everything agrees.")
         return

@@ -43,11 +43,18 @@ class BadReceiver(Invalid):
         )
 
 
-class BadTerms(Invalid):
-    """`value` is not what an invoice may have as its tax rate or days to pay."""
+class BadTaxRate(Invalid):
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"The tax rate is {given!r}, no fraction from 0 to 1.", "19 % is written 0.19."
+        )
 
-    def __init__(self, what: str, value: str, wanted: str) -> None:
-        super().__init__(f"{what} is {value}, not {wanted}.", f"Leave {what} out, or mend it.")
+
+class BadDueDays(Invalid):
+    def __init__(self, given: int) -> None:
+        super().__init__(
+            f"{given} days to pay are out of range.", f"Name 0 to {DUE_DAYS_MAX} days."
+        )
 
 
 class BilledAlready(Conflict):
@@ -105,9 +112,9 @@ def _check(asked: Requested) -> None:
             raise BadReceiver(what, value)
     rate, days = asked.tax_rate_nano, asked.due_days
     if rate is not None and not 0 <= rate <= NANO:
-        raise BadTerms("tax_rate", plain(rate), "a fraction between 0 and 1")
+        raise BadTaxRate(plain(rate))
     if days is not None and not 0 <= days <= DUE_DAYS_MAX:
-        raise BadTerms("due_days", str(days), f"a number of days up to {DUE_DAYS_MAX}")
+        raise BadDueDays(days)
 
 
 def _draft(

@@ -31,7 +31,7 @@ def figures(store: Store, now_us: int, close_delay: timedelta) -> Figures:
         states = Counter({state.value: 0 for state in PeriodState})
         states.update(row.state.value for row in known)
         backlog = outbox.backlog(transaction)
-        last_closed, difference = _closed_money(transaction)
+        last_closed, difference = _closed_money(transaction, known)
         return Figures(
             periods=states,
             overdue_since_us=_overdue_since(transaction, known, now_us, close_delay),
@@ -67,10 +67,13 @@ def _open_money(transaction: Transaction, known: Sequence[PeriodRow]) -> Money:
     """The cost of all usage that no close has booked yet."""
     closed = {row.period for row in known if row.state is PeriodState.CLOSED}
     cost = totals.cost_by_period(transaction)
-    return Money(booked=sum(nano for period, nano in cost.items() if period not in closed))
+    used = sum(nano for period, nano in cost.items() if period not in closed)
+    # What a reopened period booked before is in its totals still.
+    done = closes.listed(transaction)
+    return Money(booked=used - sum(row.booked for row in done if row.period not in closed))
 
 
-def _closed_money(transaction: Transaction) -> tuple[Money, int]:
+def _closed_money(transaction: Transaction, known: Sequence[PeriodRow]) -> tuple[Money, int]:
     """The money of the period closed last, and what all closes together do not account for."""
     done = closes.listed(transaction)
     live = invoices.live_subtotals(transaction)
@@ -81,7 +84,9 @@ def _closed_money(transaction: Transaction) -> tuple[Money, int]:
         booked[close.period] += close.booked
         cents = divide_half_even(close.booked, NANO_PER_CENT) * NANO_PER_CENT
         difference += abs(cents - close.invoiced - close.unallocated)
-    difference += sum(abs(cost.get(period, 0) - nano) for period, nano in booked.items())
+    # A period that takes usage again is accounted for by its next close.
+    settled = [row.period for row in known if row.state is PeriodState.CLOSED]
+    difference += sum(abs(cost.get(period, 0) - booked[period]) for period in settled)
     if not done:
         return Money(), difference
     last = max(done, key=lambda close: close.closed_us).period

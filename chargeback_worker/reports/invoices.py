@@ -13,6 +13,14 @@ class UnknownStatus(Invalid):
         super().__init__(f"{status!r} is no status of an invoice.", f"One of: {', '.join(Status)}.")
 
 
+def read_status(text: str) -> Status:
+    """Raises UnknownStatus."""
+    try:
+        return Status(text)
+    except ValueError:
+        raise UnknownStatus(text) from None
+
+
 def list_invoices(
     store: Store,
     *,
@@ -44,12 +52,9 @@ def find_invoices(
     cursor: str | None = None,
 ) -> tuple[list[Invoice], str | None]:
     """The same as values, with what continues the list."""
-    if status is not None and status not in set(Status):
-        raise UnknownStatus(status)
+    wanted_status = None if status is None else read_status(status)
     limit = min(limit, PAGE_MAX)
-    wanted = invoices.selected(
-        period=period, status=Status(status) if status else None, team=team, user=user
-    )
+    wanted = invoices.selected(period=period, status=wanted_status, team=team, user=user)
     with store.read() as transaction:
         rows = invoices.listed(transaction, *wanted, limit=limit + 1, after=cursor)
         if cursor is not None and not rows:

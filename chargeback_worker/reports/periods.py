@@ -29,7 +29,8 @@ class PeriodStanding:
 
     Of what was booked, `invoiced` is on live invoices and `unallocated` was borne by nobody, in
     whole cents; `uninvoiced` is what was on invoices that are cancelled and not replaced.
-    `waits_for` are sentences. `unpublished` and `parked` count messages of its closes.
+    `awaiting` counts drafts to be approved; `unpublished` and `parked` messages of its closes.
+    `waits_for` are sentences.
     """
 
     row: PeriodRow
@@ -41,6 +42,7 @@ class PeriodStanding:
     uninvoiced: int
     unallocated: int
     invoices: int
+    awaiting: int
     late_records: int
     unpublished: int
     parked: int
@@ -65,6 +67,7 @@ def period_standings(
             closes.listed(transaction),
             totals.cost_by_period(transaction),
             invoices.live_subtotals(transaction),
+            invoices.awaiting(transaction),
             origins.late_records(transaction),
             outbox.unpublished(transaction),
         )
@@ -82,6 +85,7 @@ class _Facts:
     closes: Sequence[Close]
     used: Mapping[Period, int]
     live: Mapping[tuple[Period, int], int]
+    awaiting: Mapping[Period, int]
     late_records: Mapping[Period, int]
     messages: Mapping[tuple[Period, int], tuple[int, int]]
 
@@ -104,6 +108,7 @@ def _standing(transaction: Transaction, row: PeriodRow, facts: _Facts) -> Period
         uninvoiced=sum(close.invoiced for close in done) - live,
         unallocated=sum(close.unallocated for close in done),
         invoices=sum(close.invoices for close in done),
+        awaiting=facts.awaiting.get(row.period, 0),
         late_records=facts.late_records.get(row.period, 0),
         unpublished=unpublished,
         parked=parked,
@@ -113,6 +118,8 @@ def _standing(transaction: Transaction, row: PeriodRow, facts: _Facts) -> Period
 def _waits_for(transaction: Transaction, row: PeriodRow, facts: _Facts) -> Iterator[str]:
     match row.state:
         case PeriodState.CLOSED:
+            if drafts := facts.awaiting.get(row.period, 0):
+                yield f"approval of {'1 draft' if drafts == 1 else f'{drafts} drafts'}"
             yield from _waits_for_publishing(*facts.unpublished(row.period))
         case PeriodState.CLOSING:
             until = "" if row.lease_until_us is None else f" until {format_us(row.lease_until_us)}"
@@ -181,6 +188,7 @@ def _document(standing: PeriodStanding) -> Document:
         "uninvoiced_usd": Amount(standing.uninvoiced),
         "unallocated_usd": Amount(standing.unallocated),
         "invoices": standing.invoices,
+        "awaiting_approval": standing.awaiting,
         "late_records": standing.late_records,
         "unpublished_messages": standing.unpublished,
         "parked_messages": standing.parked,

@@ -22,11 +22,18 @@ _log = structlog.get_logger(__name__)
 POKE_S = 30
 
 
-class PeriodCloser:
-    """`close_due` closes the next period that is due and returns it, or None if none is."""
+class Scheduler:
+    """`close_due` closes the next period that is due and returns it, or None if none is;
+    `mark_overdue` makes some invoices overdue and returns how many."""
 
-    def __init__(self, close_due: Callable[[], Period | None], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        close_due: Callable[[], Period | None],
+        mark_overdue: Callable[[], int],
+        metrics: Metrics,
+    ) -> None:
         self._close_due = close_due
+        self._mark_overdue = mark_overdue
         self._metrics = metrics
         self._trouble: str | None = None
         self._busy = threading.Event()
@@ -58,19 +65,34 @@ class PeriodCloser:
             scheduler.shutdown(wait=True)
 
     def poke(self) -> None:
-        """Close all that is due, oldest first. Never raises: the next poke tries again."""
+        """Do all that is due, periods oldest first. Never raises: the next poke tries again."""
         self._busy.set()
+        self._trouble = None
         try:
-            while not self._ending.is_set() and (closed := self._close_due()) is not None:
-                _log.info("period closed", action="period_closed", period=str(closed))
-            self._trouble = None
-        except ChargebackError as error:
-            self._trouble = str(error)
-            self._metrics.close_failures.inc()
-            _log.warning("period not closed", action="close_failed", error=str(error))
-        except Exception:
-            self._trouble = "a person: closing failed, see the log"
-            self._metrics.close_failures.inc()
-            _log.exception("period not closed", action="close_failed")
+            # An overdue invoice does not wait for a period that cannot be closed.
+            self._try(self._mark_all_overdue, "invoices not overdue", "overdue_failed")
+            if not self._try(self._close_all, "period not closed", "close_failed"):
+                self._metrics.close_failures.inc()
         finally:
             self._busy.clear()
+
+    def _close_all(self) -> None:
+        while not self._ending.is_set() and (closed := self._close_due()) is not None:
+            _log.info("period closed", action="period_closed", period=str(closed))
+
+    def _mark_all_overdue(self) -> None:
+        while not self._ending.is_set() and (count := self._mark_overdue()):
+            _log.info("invoices overdue", action="invoices_overdue", count=count)
+
+    def _try(self, do: Callable[[], None], what: str, action: str) -> bool:
+        try:
+            do()
+        except ChargebackError as error:
+            self._trouble = str(error)
+            _log.warning(what, action=action, error=str(error))
+        except Exception:
+            self._trouble = f"a person: {what}, see the log"
+            _log.exception(what, action=action)
+        else:
+            return True
+        return False

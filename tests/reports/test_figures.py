@@ -2,11 +2,16 @@
 
 from datetime import timedelta
 
+from chargeback_worker.invoicing.invoice import Status
+from chargeback_worker.money import NANO
 from chargeback_worker.period import to_us
+from chargeback_worker.pipeline.change_status import change_status
+from chargeback_worker.pipeline.reopen import reopen
 from chargeback_worker.reports.figures import figures
 from chargeback_worker.store import Store, installation
 from chargeback_worker.usage.event import Grain
-from tests.support.ledger import NOVEMBER, OCTOBER
+from tests.support.feed import Feed, usage
+from tests.support.ledger import NOVEMBER, NOW_US, OCTOBER, TERMS, act, closed
 
 DELAY = timedelta(hours=48)
 
@@ -23,3 +28,27 @@ def test_a_month_without_usage_is_overdue_like_any_other(store: Store) -> None:
 
     assert since(due_us) is None
     assert since(due_us + 1) == due_us
+
+
+def test_a_reopened_month_that_takes_usage_is_no_difference_in_the_books(store: Store) -> None:
+    feed = Feed(store)
+    feed.send(usage("a", "10"))
+    closed(store)
+    reopen(store, OCTOBER, act(reason="usage is missing"))
+    feed.send(usage("b", "3"), usage("c", "1", day="2026-11-05"))
+
+    found = figures(store, NOW_US, DELAY)
+
+    assert found.reconciliation_difference == 0
+    assert found.open.booked == 4 * NANO
+
+
+def test_what_a_cancelled_invoice_billed_is_shown_as_uninvoiced(store: Store) -> None:
+    Feed(store).send(usage("a", "10"))
+    closed(store)
+    change_status(store, "INV-202610-0001", Status.CANCELLED, TERMS, act(reason="wrong"))
+
+    found = figures(store, NOW_US, DELAY)
+
+    assert (found.last_closed.invoiced, found.last_closed.uninvoiced) == (0, 10 * NANO)
+    assert found.reconciliation_difference == 0

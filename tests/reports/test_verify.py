@@ -11,11 +11,12 @@ from chargeback_worker.reports.verify.comparison import NAMED_MAX
 from chargeback_worker.store import Store
 from tests.support.damage import sql, unguarded
 from tests.support.damage_of_books import OF_BOOKS
+from tests.support.damage_of_invoices import OF_INVOICES
 from tests.support.damage_of_usage import OF_USAGE
 from tests.support.feed import Feed, set_state, usage
 from tests.support.whole_books import whole_books
 
-_DAMAGES = {**OF_USAGE, **OF_BOOKS}
+_DAMAGES = {**OF_USAGE, **OF_BOOKS, **OF_INVOICES}
 _OCTOBER, _NOVEMBER = Period(2026, 10), Period(2026, 11)
 
 

@@ -187,7 +187,7 @@ OF_BOOKS: dict[str, Damage] = {
             "UPDATE invoice SET total_whole = total_whole + 1, tax_whole = tax_whole + 1"
             f" WHERE {_FIRST}"
         ),
-        "rebuilt messages",
+        "invoices rebuilt messages",
         "INV-202610-0001: tax",
     ),
     "an invoice goes to another team": Damage(
@@ -202,7 +202,7 @@ OF_BOOKS: dict[str, Damage] = {
     ),
     "an invoice has no known status": Damage(
         sql(f"UPDATE invoice SET status = 'forgotten' WHERE {_FIRST}"),
-        "invoices rebuilt messages",
+        "invoices rebuilt replaced messages",
         "INV-202610-0001: status",
     ),
     "a sent invoice is pending again": Damage(

@@ -5,11 +5,15 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.allocation.snapshot import Requested, Snapshot
 from chargeback_worker.broker.memory import MemoryBroker
+from chargeback_worker.invoicing.invoice import Status
 from chargeback_worker.period import Period, to_us
 from chargeback_worker.pipeline.apply_directory import apply_directory
+from chargeback_worker.pipeline.change_status import change_status
 from chargeback_worker.pipeline.close import close
+from chargeback_worker.pipeline.create_invoice import create_invoice
 from chargeback_worker.pipeline.dismiss import dismiss
 from chargeback_worker.pipeline.ingest import Part, ingest
 from chargeback_worker.pipeline.publish import publish
@@ -71,6 +75,19 @@ def fill(store: Store) -> None:
     save_rules(store, {"rule_id": "later", "rule_type": "by_user"}, ACT)
     _publish(store)
     feed.send(usage("open", day="2026-10-30"))
+    _live_on(store)
+
+
+def _live_on(store: Store) -> None:
+    """A draft of an open month; of November's invoices one paid, one replaced, one cancelled."""
+    act = Act("ada", _DECEMBER_US + 2, "the wrong team")
+    december = Period(2026, 12)
+    create_invoice(store, december, Requested(Pair(user="u"), due_days=3), TERMS, act)
+    change_status(store, "INV-202611-0001", Status.PAID, TERMS, act)
+    for number in ("INV-202611-0002", "INV-202611-0003"):
+        change_status(store, number, Status.CANCELLED, TERMS, act)
+    replaced = Requested(Pair("B"), tax_rate_nano=70_000_000)
+    create_invoice(store, Period(2026, 11), replaced, TERMS, act)
 
 
 def _usage(month: str) -> Iterator[bytes]:

@@ -144,11 +144,11 @@ def test_roles_that_do_not_end_are_cut_off_before_those_who_ask_lose_patience() 
 def test_a_close_that_hangs_does_not_keep_the_process_from_ending() -> None:
     body = """
     from chargeback_worker.metrics import Metrics
-    from chargeback_worker.worker.scheduler import PeriodCloser
+    from chargeback_worker.worker.scheduler import Scheduler
     def hangs():
         says("close runs")
         threading.Event().wait()
-    go(Role("scheduler", PeriodCloser(hangs, Metrics("test")).run, drain_s=0.2))
+    go(Role("scheduler", Scheduler(hangs, lambda: 0, Metrics("test")).run, drain_s=0.2))
     """
     with _process(body) as process:
         _wait_until_running(process, 1)

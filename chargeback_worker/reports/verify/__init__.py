@@ -7,10 +7,10 @@ Invariants: it writes nothing and stops at nothing; damage is a value, never an 
 it computes, it computes by the functions that wrote it (digests, `settle`, ids, documents).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from chargeback_worker.invoicing.document import Document
+from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import Period
 from chargeback_worker.reports.verify import (
     bookings,
@@ -23,7 +23,8 @@ from chargeback_worker.reports.verify import (
     usage,
 )
 from chargeback_worker.reports.verify.comparison import Check, Comparison, Mismatch
-from chargeback_worker.store import Store, Transaction
+from chargeback_worker.store import Store, Transaction, closes
+from chargeback_worker.store.invoices import live_subtotals
 
 __all__ = ["CHECKS", "CheckResult", "Mismatch", "VerifyResult", "verify", "verify_within"]
 
@@ -63,11 +64,21 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Uninvoiced:
+    """What the cancelled invoices of one close billed that nothing has replaced; no mismatch."""
+
+    period: Period
+    revision: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """All checks, in their order."""
+    """All checks, in their order, and what stands uninvoiced."""
 
     period: Period | None
     checks: tuple[CheckResult, ...]
+    uninvoiced: tuple[Uninvoiced, ...]
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
@@ -91,6 +102,14 @@ class VerifyResult:
                     }
                     for check in self.checks
                 ],
+                "uninvoiced": [
+                    {
+                        "period": str(row.period),
+                        "revision": row.revision,
+                        "uninvoiced_usd": Amount(row.amount),
+                    }
+                    for row in self.uninvoiced
+                ],
                 "mismatches": [mismatch.to_document() for mismatch in self.mismatches],
             }
         }
@@ -110,4 +129,13 @@ def verify_within(transaction: Transaction, period: Period | None = None) -> Ver
         check(found)
         holds = (check.__doc__ or "").strip().partition("\n")[0]
         done.append(CheckResult(name, holds, found.rows, tuple(found.mismatches), found.unnamed))
-    return VerifyResult(period, tuple(done))
+    return VerifyResult(period, tuple(done), tuple(_uninvoiced(transaction, period)))
+
+
+def _uninvoiced(transaction: Transaction, period: Period | None) -> Iterator[Uninvoiced]:
+    live = live_subtotals(transaction, period)
+    for close in closes.listed(transaction):
+        if period in (None, close.period):
+            amount = close.invoiced - live.get((close.period, close.revision), 0)
+            if amount:
+                yield Uninvoiced(close.period, close.revision, amount)
