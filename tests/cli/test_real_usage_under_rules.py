@@ -102,7 +102,7 @@ def test_five_types_of_rules_on_a_real_month(chargeback: Command, usage_file: st
 def test_what_readme_shows_is_what_the_commands_print(
     sqlite_chargeback: Command, usage_file: str
 ) -> None:
-    section = README.partition("### Who bears which cost")[2].partition("### Commands")[0]
+    section = README.partition("### Who bears which cost")[2].partition("### What becomes")[0]
     blocks = [block.strip("\n") for block in section.split("```")[1::2]]
     commands, explained, what_if, previewed = blocks
     printed = {}
