@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import allocation
+from tests.benchmarks import allocation, invoices
 from tests.benchmarks.databases import Databases, PostgresDatabases, SQLiteFiles
 from tests.benchmarks.figures import Figure, table, write
 from tests.support.postgres import postgres_ladder
@@ -22,6 +22,7 @@ from tests.support.postgres import postgres_ladder
 Bench = Callable[..., Iterator[Figure]]
 BENCHES: dict[str, Bench] = {
     "allocation": allocation.measure,
+    "invoices": invoices.measure,
 }
 """By name; each is asked for its figures on every store that is found."""
 RESULTS = Path("build/bench.json")

@@ -50,7 +50,7 @@ class Clock:
 
 def main(jobs: Mapping[str, Job]) -> None:
     name, url, *arguments = sys.argv[1:]
-    found = jobs[name](url, *map(int, arguments))
+    found = jobs[name](url, *(int(text) if text.isdigit() else text for text in arguments))
     print(json.dumps(found | {"peak_mb": peak_mb()}))
 
 

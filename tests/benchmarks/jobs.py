@@ -25,7 +25,7 @@ from chargeback_worker.store import (
 )
 from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain
-from tests.benchmarks import month
+from tests.benchmarks import month, receivers, topic
 from tests.benchmarks.child import Clock, Found, Job
 from tests.benchmarks.month import LABELS, PERIOD, Month
 
@@ -107,4 +107,15 @@ def _apart(url: str) -> Found:
     return allocate(url, apart=True)
 
 
-JOBS: dict[str, Job] = {"fill": fill, "allocate": allocate, "apart": _apart, "close": close}
+JOBS: dict[str, Job] = {
+    "fill": fill,
+    "allocate": allocate,
+    "apart": _apart,
+    "close": close,
+    "fill_receivers": receivers.fill,
+    "close_receivers": receivers.close,
+    "copy_rows": receivers.copy,
+    "publish": topic.publish,
+    "check_topic": topic.check,
+    "produce": topic.produce,
+}

@@ -1,34 +1,63 @@
 """The benches themselves, on months too small to measure anything."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.benchmarks import allocation, child
+from tests.benchmarks import allocation, child, invoices, receivers
 from tests.benchmarks.databases import SQLiteFiles
 from tests.benchmarks.figures import Figure, write
 from tests.benchmarks.jobs import JOBS
 from tests.benchmarks.month import TOTALS_OF_PAIR_MAX, Month, rules
+from tests.support.brokers import BrokerServer
 
 
-def _here(job: str, url: str, *arguments: int) -> child.Found:
+def _here(job: str, url: str, *arguments: int | str) -> child.Found:
     """A job in this process, where it costs no start of another one."""
     return {**JOBS[job](url, *arguments), "peak_mb": child.peak_mb()}
 
 
 def test_the_allocation_bench_gives_each_figure_with_its_shape(tmp_path: Path) -> None:
     figures = list(allocation.measure(SQLiteFiles(tmp_path), runs=1, quick=True, run=_here))
-    results = tmp_path / "build" / "bench.json"
+    found = _written(tmp_path, figures)
+    assert {"allocate_1m_sqlite", "close_10m_events_sqlite"} <= found.keys()
+
+
+def test_the_invoices_bench_reads_back_what_it_has_published(
+    tmp_path: Path, any_broker: BrokerServer
+) -> None:
+    servers = any_broker.bootstrap_servers
+    figures = invoices.measure(
+        SQLiteFiles(tmp_path), runs=1, quick=True, run=_here, kafka=lambda: nullcontext(servers)
+    )
+    found = _written(tmp_path, list(figures))
+    assert found["invoices_publish_10k_sqlite"]["of"] == "invoices_produce_10k_sqlite"
+
+
+def test_without_kafka_the_invoices_bench_only_closes(tmp_path: Path) -> None:
+    figures = invoices.measure(
+        SQLiteFiles(tmp_path), runs=1, quick=True, run=_here, kafka=nullcontext
+    )
+    names = {figure.name for figure in figures}
+    assert "invoices_write_10k_sqlite" in names
+    assert not [name for name in names if "publish" in name]
+
+
+def _written(folder: Path, figures: list[Figure]) -> dict[str, Any]:
+    """The entries of the results file, each of the same shape."""
+    results = folder / "build" / "bench.json"
     write(results, figures)
-    found = json.loads(results.read_text())
+    found: dict[str, Any] = json.loads(results.read_text())
     assert len(found) == len(figures)
     for entry in found.values():
         assert entry.keys() == {"value", "unit", "runs", "of", "ratio"}
         assert entry["value"] >= 0
         assert (entry["of"] is None) == (entry["ratio"] is None)
         assert entry["of"] is None or entry["of"] in found
-    assert {"allocate_1m_sqlite", "close_10m_events_sqlite"} <= found.keys()
+    return found
 
 
 def test_figures_of_other_benches_stay_in_the_file(tmp_path: Path) -> None:
@@ -44,6 +73,13 @@ def test_figures_of_other_benches_stay_in_the_file(tmp_path: Path) -> None:
 def test_a_child_tells_its_own_peak_of_memory(tmp_path: Path) -> None:
     found = child.run("fill", f"sqlite:///{tmp_path / 'filled.db'}", 2, 3, 1)
     assert 10 < found["peak_mb"] < 1000
+
+
+def test_the_months_of_receivers_have_as_many_messages_as_they_say() -> None:
+    made = list(receivers.usage(25))
+    assert len({total.key for total in made}) == len(made)
+    billed = {(total.period, total.team) for total in made}
+    assert receivers.messages(25) == len(billed) + len(receivers.MONTHS)
 
 
 @pytest.mark.parametrize("of_pair", [1, 7, TOTALS_OF_PAIR_MAX])
