@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chargeback_worker.invoicing.message import MessageType, OutboxMessage
 from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction
-from chargeback_worker.store.rows import KEYS_AT_ONCE, ROWS_AT_ONCE, chunks, insert_many
+from chargeback_worker.store.rows import KEYS_AT_ONCE, chunks, insert_many
 from chargeback_worker.store.tables import outbox as table
 from chargeback_worker.store.tables import outbox_sequence as sequence
 
@@ -47,19 +47,9 @@ class Backlog:
 
 def next_seqs(transaction: Transaction, keys: Collection[str]) -> dict[str, int]:
     """The next `seq` of each key, given out; what comes of it is ours until the end."""
-    ordered = sorted(set(keys))
-    for chunk in chunks(ordered, ROWS_AT_ONCE):
-        transaction.execute(
-            sa.text(
-                "INSERT INTO outbox_sequence (key, last) VALUES (:key, 1)"
-                " ON CONFLICT (key) DO UPDATE SET last = outbox_sequence.last + 1"
-            ),
-            [{"key": key} for key in chunk],
-        )
     seqs: dict[str, int] = {}
-    for chunk in chunks(ordered, KEYS_AT_ONCE):
-        rows = transaction.execute(sa.select(sequence).where(sequence.c.key.in_(chunk)))
-        seqs.update((row.key, row.last) for row in rows)
+    for chunk in chunks(sorted(set(keys)), KEYS_AT_ONCE):
+        seqs |= transaction.dialect.count_up(transaction.connection, sequence, chunk)
     return seqs
 
 

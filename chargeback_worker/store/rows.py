@@ -1,7 +1,7 @@
 """Many rows at once, and amounts as the two columns they are stored in."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -9,16 +9,30 @@ import sqlalchemy as sa
 from chargeback_worker.money import EXA, NANO, exa_whole_and_nano, whole_and_nano
 from chargeback_worker.store import Transaction
 
-ROWS_AT_ONCE = 5_000
+ROWS_AT_ONCE = 2_000
 KEYS_AT_ONCE = 5_000
 
 T = TypeVar("T")
 
 
 def insert_many(transaction: Transaction, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
-    """Insert rows in chunks: neither the statement nor the memory it takes grows with them."""
-    for chunk in chunks(rows, ROWS_AT_ONCE):
-        transaction.execute(sa.insert(table), chunk)
+    """Insert rows, all with the same columns; the memory it takes does not grow with them.
+
+    `rows` are taken while the statement runs, so they must not ask the database for anything.
+    """
+    iterator = iter(rows)
+    first = next(iterator, None)
+    if first is None:
+        return
+    columns = [table.c[name] for name in first]
+    values = _values(list(first), chain([first], iterator))
+    transaction.dialect.insert_rows(transaction.connection, columns, chunks(values, ROWS_AT_ONCE))
+
+
+def _values(names: list[str], rows: Iterable[dict[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        assert list(row) == names, (names, row)
+        yield tuple(row.values())
 
 
 def chunks(values: Iterable[T], size: int) -> Iterator[Sequence[T]]:

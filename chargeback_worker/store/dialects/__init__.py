@@ -1,13 +1,13 @@
 """What SQLite and PostgreSQL do each in their own way; nowhere else is a dialect named.
 
-Owns: connecting and pragmas, locks, the database's clock, bulk writes of the ingest step, guards
+Owns: connecting and pragmas, locks, the database's clock, writes of many rows, guards
 (triggers), and which errors mean "not reachable" or "try again". Does not own: any SQL that both
 understand (that is in the file of its subject), or what the numbers mean.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -93,6 +93,24 @@ class Dialect(Protocol):
         self, connection: sa.Connection, totals: Sequence[tuple[bytes, UsageTotal]]
     ) -> None:
         """Add to the stored totals, or make them. Sorted by key, so that two workers queue up."""
+        ...
+
+    def insert_rows(
+        self,
+        connection: sa.Connection,
+        columns: Sequence[sa.Column[Any]],
+        chunks: Iterable[Sequence[tuple[Any, ...]]],
+    ) -> None:
+        """Insert rows, made while they are taken, each with a value for each of those columns."""
+        ...
+
+    def count_up(
+        self, connection: sa.Connection, table: sa.Table, keys: Sequence[str]
+    ) -> dict[str, int]:
+        """Add one to `last` of each key in a table of these two, or make it 1; what it is then.
+
+        Sorted and each once, so that two who count queue up.
+        """
         ...
 
     def guard_statements(self) -> Sequence[str]:

@@ -12,10 +12,12 @@ _CLOSED = (
 _NOT_CLOSING = (
     "(SELECT state FROM billing_period WHERE period = {row}.{column}) IS DISTINCT FROM 'closing'"
 )
-_INVOICE = "(SELECT {what} FROM invoice WHERE invoice_id = {row}.invoice_id)"
-_INVOICE_PERIOD_STATE = (
-    "(SELECT p.state FROM billing_period p JOIN invoice i ON i.period = p.period"
-    " WHERE i.invoice_id = NEW.invoice_id)"
+_INVOICE_STATUS = "(SELECT status FROM invoice WHERE invoice_id = OLD.invoice_id)"
+# A join, as that of all lines of a statement is one with the invoices.
+_ISSUED_BEFORE = (
+    "EXISTS (SELECT 1 FROM invoice i LEFT JOIN billing_period p ON p.period = i.period"
+    " WHERE i.invoice_id = NEW.invoice_id AND i.status <> 'draft'"
+    " AND p.state IS DISTINCT FROM 'closing')"
 )
 
 # What of a total is in its key: a total that had another would be another one's.
@@ -92,8 +94,8 @@ _FROZEN_RECORD = [
 class Guard:
     """One refusal: the events of one table in which `condition` must not hold.
 
-    `per_statement` asks for one check a statement where the dialect can, because the table is
-    written on the hot path; its condition is then only about the state of the row's period.
+    `per_statement` asks for one check a statement where the dialect can, because many rows are
+    written at once; its condition then looks at NEW of an insert, and at OLD of any other event.
     `unique` are the keys of a table whose rows stay: SQLite's INSERT OR REPLACE removes a row that
     has one of them in common with the new row, and fires no trigger for that.
     """
@@ -173,6 +175,7 @@ GUARDS = (
         ("INSERT",),
         _NOT_CLOSING.format(row="NEW", column="billing_period"),
         "bookings are written only while their billing period is closing",
+        per_statement=True,
     ),
     _never("booking", "UPDATE", "DELETE", unique=(("allocation_id", "resource_type"),)),
     _never("rule_version", "UPDATE", "DELETE", unique=(("rule_id", "version"),)),
@@ -219,15 +222,15 @@ GUARDS = (
         "guard_invoice_line_insert",
         "invoice_line",
         ("INSERT",),
-        f"{_INVOICE.format(what='status', row='NEW')} <> 'draft'"
-        f" AND {_INVOICE_PERIOD_STATE} IS DISTINCT FROM 'closing'",
+        _ISSUED_BEFORE,
         "lines are added only to drafts and by a close",
+        per_statement=True,
     ),
     Guard(
         "guard_invoice_line_frozen",
         "invoice_line",
         ("UPDATE", "DELETE"),
-        f"{_INVOICE.format(what='status', row='OLD')} <> 'draft'",
+        f"{_INVOICE_STATUS} <> 'draft'",
         "lines of an issued invoice never change",
         unique=(("invoice_id", "line"),),
     ),

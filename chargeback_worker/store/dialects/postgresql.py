@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from chargeback_worker.errors import ChargebackError, Misconfigured
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects.guards import GUARDS, Guard
+from chargeback_worker.store.dialects.postgresql_copy import escaped, lines
 from chargeback_worker.store.dialects.postgresql_errors import refusal_of
 from chargeback_worker.store.dialects.rows import (
     RECORD_COLUMNS,
@@ -176,6 +177,37 @@ class PostgreSQL:
                 (_UuidArray(b"".join(key for key, _ in totals)), *map(list, columns)),
             )
 
+    def insert_rows(
+        self,
+        connection: sa.Connection,
+        columns: Sequence[sa.Column[Any]],
+        chunks: Iterable[Sequence[tuple[Any, ...]]],
+    ) -> None:
+        names = ", ".join(f'"{column.name}"' for column in columns)
+        target = f"{columns[0].table.fullname} ({names})"
+        statement = f"COPY {target} FROM STDIN"
+        with _raw(connection).cursor() as cursor:
+            try:
+                # One statement: the server writes some rows while the next ones are made.
+                with cursor.copy(statement) as copy:
+                    for chunk in chunks:
+                        copy.write("".join(lines(columns, chunk)).encode())
+            except psycopg.Error as error:
+                # As SQLAlchemy would have raised it: callers need not know of COPY.
+                raise sa.exc.DBAPIError.instance(
+                    statement, None, error, psycopg.Error, hide_parameters=True
+                ) from error
+
+    def count_up(
+        self, connection: sa.Connection, table: sa.Table, keys: Sequence[str]
+    ) -> dict[str, int]:
+        counted = connection.exec_driver_sql(
+            f"INSERT INTO {table.name} (key, last) SELECT unnest(%s::text[]), 1"
+            f" ON CONFLICT (key) DO UPDATE SET last = {table.name}.last + 1 RETURNING key, last",
+            (list(keys),),
+        )
+        return {row.key: row.last for row in counted}
+
     def guard_statements(self) -> Sequence[str]:
         return [statement for guard in GUARDS for statement in _triggers(guard)]
 
@@ -231,20 +263,7 @@ def _key_lines(records: Sequence[NewRecord]) -> Iterator[str]:
 def _record_line(record: NewRecord) -> str:
     event = record.event
     fields = (event.identity.hex(), record.total_key.hex(), *record_row(record))
-    return "\t".join([_escaped(field) for field in fields]) + "\n"
-
-
-def _escaped(field: int | str | None) -> str:
-    """One field of COPY's text format."""
-    if field is None:
-        return "\\N"
-    if isinstance(field, int):
-        return str(field)
-    if field.isprintable() and "\\" not in field:
-        return field
-    return (
-        field.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    )
+    return "\t".join([escaped(field) for field in fields]) + "\n"
 
 
 def _stage_keys(cursor: "psycopg.Cursor[Any]", records: Sequence[NewRecord]) -> dict[bytes, bytes]:

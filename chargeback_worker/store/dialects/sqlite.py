@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -179,6 +179,28 @@ class SQLite:
         _raw(connection).executemany(
             upsert_totals(f"VALUES ({marks})"), [(key, *total_row(total)) for key, total in totals]
         )
+
+    def insert_rows(
+        self,
+        connection: sa.Connection,
+        columns: Sequence[sa.Column[Any]],
+        chunks: Iterable[Sequence[tuple[Any, ...]]],
+    ) -> None:
+        names = [f'"{column.name}"' for column in columns]
+        statement = _insert(columns[0].table.fullname, names)
+        for chunk in chunks:
+            connection.exec_driver_sql(statement, list(chunk))
+
+    def count_up(
+        self, connection: sa.Connection, table: sa.Table, keys: Sequence[str]
+    ) -> dict[str, int]:
+        counted = connection.exec_driver_sql(
+            # Without WHERE the parser takes ON for that of a join.
+            f"INSERT INTO {table.name} (key, last) SELECT value, 1 FROM json_each(?) WHERE true"
+            f" ON CONFLICT (key) DO UPDATE SET last = {table.name}.last + 1 RETURNING key, last",
+            (msgspec.json.encode(keys).decode(),),
+        )
+        return {row.key: row.last for row in counted}
 
     def guard_statements(self) -> Sequence[str]:
         return [statement for guard in GUARDS for statement in _triggers(guard)]
