@@ -13,7 +13,7 @@ from chargeback_worker.errors import Unavailable
 from chargeback_worker.invoicing.message import MessageType
 from chargeback_worker.store import Store, invoices, leases, outbox
 from chargeback_worker.store.leases import Lease
-from chargeback_worker.store.outbox import Arrived, Backlog, Waiting
+from chargeback_worker.store.outbox import Arrived, Waiting
 
 LEASE = "publisher"
 # Longer than the producer goes on trying a message: no other publisher sends it meanwhile.
@@ -24,14 +24,13 @@ KEYS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What a round did: messages that arrived, receivers newly parked, and what is left.
+    """What a round did: messages that arrived, and receivers newly parked.
 
     `failure` is what ended the round early: a new producer is needed.
     """
 
     sent: int
     parked: int
-    backlog: Backlog
     failure: Unavailable | None = None
 
 
@@ -124,5 +123,4 @@ def _mark(
         outbox.mark_published(transaction, sent.arrived, now_us)
         invoices.acknowledge(transaction, sent.acknowledged, now_us)
         outbox.park(transaction, sent.refused)
-        backlog = outbox.backlog(transaction)
-    return PublishResult(len(sent.arrived), len(sent.refused), backlog, sent.failure)
+    return PublishResult(len(sent.arrived), len(sent.refused), sent.failure)

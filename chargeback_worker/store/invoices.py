@@ -238,12 +238,12 @@ def acknowledge(transaction: Transaction, invoice_ids: Collection[str], now_us: 
     sent = sa.case(
         (table.c.status == Status.PENDING.value, Status.SENT.value), else_=table.c.status
     )
-    for chunk in chunks(invoice_ids, KEYS_AT_ONCE):
-        transaction.execute(
-            sa.update(table)
-            .where(table.c.invoice_id.in_(chunk), table.c.published_us.is_(None))
-            .values(status=sent, published_us=now_us, updated_us=now_us)
-        )
+    named = transaction.dialect.among(table.c.invoice_id, invoice_ids)
+    transaction.execute(
+        sa.update(table)
+        .where(named, table.c.published_us.is_(None))
+        .values(status=sent, published_us=now_us, updated_us=now_us)
+    )
 
 
 def last_number(transaction: Transaction, period: Period) -> int:

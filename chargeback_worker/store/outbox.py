@@ -86,58 +86,66 @@ def heads(transaction: Transaction, limit: int) -> list[Waiting]:
     """The first unpublished message of each key, of up to `limit` keys and 64 MiB.
 
     A key whose first one is parked has none. What closes a period waits until every invoice that
-    the close issued has arrived.
+    the close issued has arrived, and also for a round that has room for it: to look for such
+    invoices while most are still to be sent would take longer than to send some.
     """
-    earlier, issued = table.alias("earlier"), table.alias("issued")
+    closing = table.c.type == MessageType.PERIOD_CLOSED.value
+    found, whole = _read(transaction, _first_of_keys(~closing, limit=limit), 0)
+    if whole and len(found) < limit:
+        size = sum(len(row.message.payload) for row in found)
+        ending = _first_of_keys(closing, ~_not_all_arrived(), limit=limit - len(found))
+        found = _read(transaction, ending, size)[0] + found
+    return found
+
+
+def _first_of_keys(*conditions: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
+    earlier = table.alias("earlier")
     behind = sa.exists().where(
         earlier.c.key == table.c.key,
         earlier.c.seq < table.c.seq,
         earlier.c.published_us.is_(None),
     )
-    not_all_arrived = sa.exists().where(
+    return (
+        sa.select(table)
+        .where(table.c.published_us.is_(None), table.c.parked.is_(None), ~behind, *conditions)
+        .order_by(table.c.key)
+        .limit(limit)
+        .execution_options(yield_per=_FETCHED_AT_ONCE)
+    )
+
+
+def _not_all_arrived() -> sa.ColumnElement[bool]:
+    issued = table.alias("issued")
+    return sa.exists().where(
         issued.c.published_us.is_(None),
         issued.c.period == table.c.period,
         issued.c.revision == table.c.revision,
         issued.c.type == MessageType.INVOICE_ISSUED.value,
         issued.c.message_id < table.c.message_id,
     )
-    statement = (
-        sa.select(table)
-        .where(
-            table.c.published_us.is_(None),
-            table.c.parked.is_(None),
-            ~behind,
-            (table.c.type != MessageType.PERIOD_CLOSED.value) | ~not_all_arrived,
-        )
-        .order_by(table.c.key)
-        .limit(limit)
-        .execution_options(yield_per=_FETCHED_AT_ONCE)
-    )
+
+
+def _read(
+    transaction: Transaction, statement: sa.Select[Any], size: int
+) -> tuple[list[Waiting], bool]:
+    """What fits into a round that holds `size` bytes already, and whether that is all."""
     found: list[Waiting] = []
-    size = 0
     with transaction.connection.execute(statement) as rows:
         for row in rows:
+            if size and size + len(row.payload) > ROUND_BYTES_MAX:
+                return found, False
             size += len(row.payload)
-            if found and size > ROUND_BYTES_MAX:
-                break
             found.append(_waiting(row))
-    return found
+    return found, True
 
 
 def mark_published(transaction: Transaction, arrived: Sequence[Arrived], now_us: int) -> None:
     """Note where messages have arrived, in one statement."""
     if not arrived:
         return
-    places = (
-        sa.values(
-            sa.column("message_id", sa.BigInteger),
-            sa.column("topic_partition", sa.Integer),
-            sa.column("topic_offset", sa.BigInteger),
-            name="arrived",
-        )
-        .data([(message.message_id, message.partition, message.offset) for message in arrived])
-        .cte("arrived")
-    )
+    columns = (table.c.message_id, table.c.topic_partition, table.c.topic_offset)
+    rows = [(message.message_id, message.partition, message.offset) for message in arrived]
+    places = transaction.dialect.table_of(columns, rows)
     transaction.execute(
         sa.update(table)
         .where(table.c.message_id == places.c.message_id, table.c.published_us.is_(None))

@@ -65,6 +65,12 @@ class Dialect(Protocol):
         """Whether a column is one of any number of texts, which take one parameter together."""
         ...
 
+    def table_of(
+        self, columns: Sequence[sa.Column[Any]], rows: Sequence[tuple[int, ...]]
+    ) -> sa.FromClause:
+        """Any number of rows as a table with the names of those columns, to be joined with."""
+        ...
+
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
         """Hold off whoever wants to start closing one of these, until this transaction ends."""
         ...

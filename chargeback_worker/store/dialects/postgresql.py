@@ -128,6 +128,17 @@ class PostgreSQL:
     ) -> sa.ColumnElement[bool]:
         return column == sa.any_(sa.literal(sorted(texts), ARRAY(sa.Text)))
 
+    def table_of(
+        self, columns: Sequence[sa.Column[Any]], rows: Sequence[tuple[int, ...]]
+    ) -> sa.FromClause:
+        # A parameter for each column: one for each field would take longer to write than to run.
+        lists = (
+            sa.literal(list(values), ARRAY(column.type))
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+        )
+        names = [sa.column(column.name, column.type) for column in columns]
+        return sa.func.unnest(*lists).table_valued(*names).render_derived()
+
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
         for period in sorted(periods):
             connection.exec_driver_sql(

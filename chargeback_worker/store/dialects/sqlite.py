@@ -138,6 +138,16 @@ class SQLite:
         listed = sa.func.json_each(msgspec.json.encode(sorted(texts)).decode())
         return column.in_(sa.select(listed.table_valued("value").c.value))
 
+    def table_of(
+        self, columns: Sequence[sa.Column[Any]], rows: Sequence[tuple[int, ...]]
+    ) -> sa.FromClause:
+        row = sa.func.json_each(msgspec.json.encode(rows).decode()).table_valued("value").c.value
+        fields = (
+            sa.func.json_extract(row, f"$[{place}]").label(column.name)
+            for place, column in enumerate(columns)
+        )
+        return sa.select(*fields).subquery()
+
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
         """Nothing to do: the whole file is ours until the end of the transaction."""
 
