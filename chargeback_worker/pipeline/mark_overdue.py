@@ -21,7 +21,6 @@ def mark_overdue(store: Store, now_us: int) -> int:
         on = billing_day(at, grain.zone())
         due = invoices.due_before(transaction, on, AT_ONCE)
         overdue = [changed(invoice, Status.OVERDUE, at=at, on=on) for invoice in due]
-        for invoice in overdue:
-            invoices.update(transaction, invoice)
+        invoices.update(transaction, *overdue)
         tell(transaction, overdue, at)
     return len(overdue)

@@ -223,14 +223,20 @@ def live_subtotals(
     }
 
 
-def update(transaction: Transaction, invoice: Invoice) -> None:
-    """Store what its life has changed of an invoice, and of a draft its number and due date."""
-    row = invoice_row(invoice)
-    transaction.execute(
+def update(transaction: Transaction, *changed: Invoice) -> None:
+    """Store what their life has changed of invoices, and of drafts their numbers and due dates."""
+    rows = map(invoice_row, changed)
+    statement = (
         sa.update(table)
-        .where(table.c.invoice_id == invoice.invoice_id)
-        .values({name: row[name] for name in _CHANGING})
+        .where(table.c.invoice_id == sa.bindparam("of"))
+        .values({name: sa.bindparam(f"new_{name}") for name in _CHANGING})
     )
+    for chunk in chunks(rows, KEYS_AT_ONCE):
+        parameters = [
+            {"of": row["invoice_id"], **{f"new_{name}": row[name] for name in _CHANGING}}
+            for row in chunk
+        ]
+        transaction.execute(statement, parameters)
 
 
 def acknowledge(transaction: Transaction, invoice_ids: Collection[str], now_us: int) -> None:

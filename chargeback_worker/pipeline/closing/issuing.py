@@ -1,11 +1,13 @@
 """Issuing one draft of a closed month, and telling of what its life changes later."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
 
 from chargeback_worker.invoicing import life, message
 from chargeback_worker.invoicing.invoice import Invoice
-from chargeback_worker.period import to_us
+from chargeback_worker.invoicing.message import OutboxMessage
+from chargeback_worker.period import Period, to_us
 from chargeback_worker.store import Transaction, invoices, outbox
 
 
@@ -30,11 +32,13 @@ def tell(transaction: Transaction, changed: Sequence[Invoice], at: datetime) -> 
     left = list(changed)
     while left:
         # One of each receiver at a time: they share a sequence.
-        now = {invoice.receiver.key: invoice for invoice in reversed(left)}
-        seqs = outbox.next_seqs(transaction, now)
-        for key, invoice in now.items():
-            told = message.status_changed(invoice, seqs[key], at)
-            rows = [(told, invoice.invoice_id)]
-            outbox.insert(transaction, invoice.period, invoice.revision, rows, to_us(at))
-        taken = {invoice.invoice_id for invoice in now.values()}
+        first = {invoice.receiver.key: invoice for invoice in reversed(left)}
+        seqs = outbox.next_seqs(transaction, first)
+        told = defaultdict[tuple[Period, int], list[tuple[OutboxMessage, str]]](list)
+        for key, invoice in sorted(first.items()):
+            row = (message.status_changed(invoice, seqs[key], at), invoice.invoice_id)
+            told[invoice.period, invoice.revision].append(row)
+        for (period, revision), rows in told.items():
+            outbox.insert(transaction, period, revision, rows, to_us(at))
+        taken = {invoice.invoice_id for invoice in first.values()}
         left = [invoice for invoice in left if invoice.invoice_id not in taken]
