@@ -27,6 +27,8 @@ from chargeback_worker.settings.values import (
     Duration,
     Fraction,
     Labels,
+    Lines,
+    LocaleName,
     MaybeDuration,
     MaybePeriod,
     MaybeText,
@@ -130,6 +132,19 @@ class Billing(Section):
         return ZoneInfo(self.timezone)
 
 
+class Documents(Section):
+    """What invoices look like as documents; an empty text is left out."""
+
+    issuer: Text = ""
+    issuer_address: Lines = ()
+    issuer_tax_id: Text = ""
+    logo: MaybeText = None
+    payment_terms: Lines = ()
+    footer: Lines = ()
+    locale: LocaleName = "en"
+    paper: Literal["a4", "letter"] = "a4"
+
+
 class Quarantine(Section):
     max_bytes: Annotated[Size, Field(le=1024**3)] = 1024**2
 
@@ -163,6 +178,7 @@ class Settings(Section):
     ingest: Ingest = Ingest()
     grain: Grain = Grain()
     billing: Billing = Billing()
+    documents: Documents = Documents()
     quarantine: Quarantine = Quarantine()
     retention: Retention = Retention()
     api: Api = Api()

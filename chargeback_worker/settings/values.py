@@ -38,6 +38,7 @@ _FRACTION = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,18})?", re.ASCII)
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\],]+)(?::([0-9]{1,5}))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LINES_MAX, LINE_MAX = 12, 500
 _NOTHING = ("", "none", "off", "never")
 TRUTH = {"true": True, "yes": True, "on": True, "1": True}
 TRUTH |= {"false": False, "no": False, "off": False, "0": False}
@@ -150,6 +151,29 @@ def read_list(value: object) -> tuple[str, ...]:
     raise ValueError("must be a list, or a text with commas between")
 
 
+def read_lines(value: object) -> tuple[str, ...]:
+    """Lines of text: an array, or one text with line ends between; a comma is part of a line."""
+    given = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(given, list | tuple):
+        raise ValueError("must be a list of lines, or a text with line ends between")
+    lines = tuple(line for item in given if (line := read_text(item).strip()))
+    if len(lines) > LINES_MAX or any(len(line) > LINE_MAX for line in lines):
+        raise ValueError(f"must be at most {LINES_MAX} lines of {LINE_MAX} characters")
+    return lines
+
+
+def read_locale(value: object) -> str:
+    """A locale of dates and numbers as babel names it, `de_CH` or `de-CH`."""
+    # The tables are read where a locale is given: most commands need none.
+    from babel import localedata
+
+    name = read_text(value).strip().replace("-", "_")
+    if not localedata.exists(name):
+        near = did_you_mean(name, localedata.locale_identifiers())
+        raise ValueError(f"must be a locale such as en, en_GB or de_CH{near}")
+    return name
+
+
 def read_servers(value: object) -> tuple[str, ...]:
     servers = read_list(value)
     for server in servers:
@@ -195,6 +219,8 @@ def _is_nothing(value: object) -> bool:
 Text = Annotated[str, BeforeValidator(read_text)]
 Name = Annotated[str, BeforeValidator(read_name)]
 Topic = Annotated[str, BeforeValidator(read_topic)]
+Lines = Annotated[tuple[str, ...], BeforeValidator(read_lines)]
+LocaleName = Annotated[str, BeforeValidator(read_locale)]
 Servers = Annotated[tuple[str, ...], BeforeValidator(read_servers)]
 Labels = Annotated[tuple[str, ...], BeforeValidator(read_labels)]
 Zone = Annotated[str, BeforeValidator(read_zone)]
