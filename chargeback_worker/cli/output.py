@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chargeback_worker.documents.spreadsheet import as_text
 from chargeback_worker.invoicing.document import Amount, Document, encode
 from chargeback_worker.money import NANO_PER_CENT, fixed, plain
 from chargeback_worker.period import format_us, to_us
@@ -26,7 +27,6 @@ _PIPE_WIDTH = 10_000
 # What is longer may be folded on a terminal; an id, a time or an amount may not.
 _FOLDED_WIDTH = 24
 _BETWEEN_COLUMNS = 3
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Format(StrEnum):
@@ -189,7 +189,7 @@ def _csv_cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        return as_text(value)
     return text(value)
 
 
