@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,9 @@ from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction, sums
 from chargeback_worker.store.parts import key_columns, read_key, read_share, share_column
 from chargeback_worker.store.rows import (
+    KEYS_AT_ONCE,
     amount_columns,
+    chunks,
     insert_many,
     read_amount,
     read_wide,
@@ -77,6 +80,21 @@ def of_close(
         conditions.append(table.c.revision == revision)
     rows = _read(transaction, *conditions)
     return sorted(rows, key=lambda row: (row.revision, row.line_order))
+
+
+def shares(
+    transaction: Transaction, allocation_ids: Iterable[str]
+) -> dict[tuple[str, str], Fraction]:
+    """By allocation id and resource type, the share of a pool of those that came by a split."""
+    found: dict[tuple[str, str], Fraction] = {}
+    for ids in chunks(sorted(set(allocation_ids)), KEYS_AT_ONCE):
+        rows = transaction.execute(
+            sa.select(table.c.allocation_id, table.c.resource_type, table.c.share).where(
+                table.c.allocation_id.in_(ids), table.c.share.is_not(None)
+            )
+        )
+        found |= {(row.allocation_id, row.resource_type): Fraction(row.share) for row in rows}
+    return found
 
 
 def cost_in(transaction: Transaction, period: Period) -> int:

@@ -57,6 +57,15 @@ def last(transaction: Transaction, period: Period) -> Close | None:
     return None if row is None else _close(row)
 
 
+def find(transaction: Transaction, period: Period, revision: int) -> Close | None:
+    """One close of a period; None where there was no such."""
+    statement = sa.select(table).where(
+        table.c.period == period.number, table.c.revision == revision
+    )
+    row = transaction.execute(statement).one_or_none()
+    return None if row is None else _close(row)
+
+
 def listed(transaction: Transaction) -> Sequence[Close]:
     """All closes by period and revision."""
     statement = sa.select(table).order_by(table.c.period, table.c.revision)
