@@ -25,6 +25,7 @@ from chargeback_worker.cli.output import (
     usd,
 )
 from chargeback_worker.cli.question import Reason
+from chargeback_worker.cli.render import render
 from chargeback_worker.cli.session import session
 from chargeback_worker.invoicing.document import Document, invoice_document
 from chargeback_worker.money import NANO, NotADecimal, OutOfRange, nano_from_text
@@ -35,6 +36,7 @@ from chargeback_worker.pipeline.create_invoice import BadTaxRate, create_invoice
 from chargeback_worker.reports.invoices import list_invoices, read_status, show_invoice
 
 invoices = typer.Typer(help="The invoices.", no_args_is_help=True)
+invoices.command(epilog="Example: chargeback invoices render INV-202610-0001 --format pdf")(render)
 
 _INVOICES = (
     Column("invoice_number", "Number"),

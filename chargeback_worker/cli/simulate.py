@@ -2,9 +2,7 @@
 
 import gzip
 import io
-import os
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +15,7 @@ import typer
 from chargeback_worker import app
 from chargeback_worker.broker import Broker, Delivery
 from chargeback_worker.broker.errors import MissingTopic
+from chargeback_worker.cli.files import written_whole
 from chargeback_worker.cli.output import (
     Column,
     Format,
@@ -30,7 +29,6 @@ from chargeback_worker.cli.output import (
 )
 from chargeback_worker.cli.progress import progress
 from chargeback_worker.cli.session import session
-from chargeback_worker.errors import Invalid
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import Period, billing_day
 from chargeback_worker.settings import Settings
@@ -41,16 +39,6 @@ DELIVERY_S = 90.0
 _TOLD_EVERY = 1_000
 _COLUMNS = (Column("what", "What"), Column("of", "Of"), Column("value", "", text, right=True))
 Send = Callable[[Simulated], None]
-
-
-class FileUnwritable(Invalid):
-    """The file that the events should go to cannot be written."""
-
-    def __init__(self, name: str, fault: str) -> None:
-        super().__init__(
-            f"The file {name} cannot be written: {fault}.",
-            "Name another one with --to, or - for standard output.",
-        )
 
 
 def simulated(
@@ -170,38 +158,8 @@ def _file(name: str) -> Iterator[Send]:
         yield _writer(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    path = Path(name)
-    try:
-        with _replaced(path) as raw, _packed(raw, path) as stream:
-            yield _writer(stream)
-    except OSError as error:
-        raise FileUnwritable(name, (error.strerror or str(error)).lower()) from error
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[IO[bytes]]:
-    if not path.parent.is_dir():
-        raise FileUnwritable(str(path), "there is no such folder")
-    if path.exists() and not path.is_file():
-        # A device or a pipe is written to as it is.
-        with path.open("wb") as raw:
-            yield raw
-        return
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(number, "wb") as raw:
-            yield raw
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with written_whole(name, "--to") as raw, _packed(raw, Path(name)) as stream:
+        yield _writer(stream)
 
 
 @contextmanager
