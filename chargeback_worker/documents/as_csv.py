@@ -8,13 +8,14 @@ import csv
 import io
 from collections.abc import Iterator
 from datetime import date
+from fractions import Fraction
 
 from chargeback_worker.documents.facts import Facts
 from chargeback_worker.documents.spreadsheet import as_text
 from chargeback_worker.documents.view import View
 from chargeback_worker.invoicing.invoice import InvoiceLine
 from chargeback_worker.invoicing.tax import tax_by_rate
-from chargeback_worker.money import fixed, plain
+from chargeback_worker.money import NANO, divide_half_even, fixed, plain
 
 _INVOICE = (
     "invoice_number",
@@ -52,6 +53,8 @@ _LINE = (
     "original_invoice",
     "allocation_id",
 )
+_NUMBERS = frozenset({"line", "share", "quantity", "unit_price", "exact", "amount", "tax_rate"})
+"""Cells that may begin with a minus."""
 COLUMNS = ("row", *_INVOICE, *_LINE)
 
 Cell = str | int | None
@@ -62,10 +65,14 @@ def render(view: View) -> bytes:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, restval="")
     writer.writeheader()
-    about = {name: as_text(text) for name, text in _about(view).items()}
+    about = _about(view)
     for row in _rows(view):
-        writer.writerow({**about, **row})
+        writer.writerow({name: _cell(name, of) for name, of in {**about, **row}.items()})
     return buffer.getvalue().encode("utf-8", "replace")
+
+
+def _cell(column: str, value: Cell) -> Cell:
+    return as_text(value) if isinstance(value, str) and column not in _NUMBERS else value
 
 
 def _about(view: View) -> dict[str, str]:
@@ -104,7 +111,7 @@ def _rows(view: View) -> Iterator[Row]:
         for line in lines:
             yield {"row": "line", **_line(facts, line)}
         exact = sum(line.exact for line in lines)
-        yield _sum("group", group.nano, exact, description=as_text(group.label))
+        yield _sum("group", group.nano, exact, description=group.label)
     exact = sum(line.exact for line in invoice.lines)
     yield _sum("subtotal", invoice.subtotal, exact)
     for taxed in tax_by_rate(invoice.lines):
@@ -117,6 +124,10 @@ def _rows(view: View) -> Iterator[Row]:
         yield _sum("period_this_invoice", invoice.subtotal)
         yield _sum("period_other_invoices", closed.invoiced - invoice.subtotal)
         yield _sum("period_unallocated", closed.unallocated)
+
+
+def _nano(share: Fraction) -> int:
+    return divide_half_even(share.numerator * NANO, share.denominator)
 
 
 def _sum(row: str, amount: int, exact: int | None = None, **more: Cell) -> Row:
@@ -133,12 +144,13 @@ def _line(facts: Facts, line: InvoiceLine) -> Row:
     return {
         "line": line.line,
         "kind": line.kind,
-        "description": as_text(line.description),
-        "team_id": as_text(key.pair.team or ""),
-        "user_id": as_text(key.pair.user or ""),
-        "resource_type": as_text(key.resource_type),
-        "rule": as_text(key.cited),
-        "share": None if share is None else f"{share.numerator}/{share.denominator}",
+        "description": line.description,
+        "team_id": key.pair.team or "",
+        "user_id": key.pair.user or "",
+        "resource_type": key.resource_type,
+        "rule": key.cited,
+        # A fraction such as 1/3 would be read as a day.
+        "share": None if share is None else plain(_nano(share)),
         "quantity": None if line.quantity is None else plain(line.quantity),
         "unit_price": None if line.unit_price is None else plain(line.unit_price),
         "exact": fixed(line.exact),

@@ -4,6 +4,7 @@ Nothing runs: there is no script in it, and its policy lets the browser load not
 style but the one that is named by its digest. Exact amounts are shown by a checkbox and CSS.
 """
 
+import re
 from base64 import b64encode
 from functools import cache
 from hashlib import sha256
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     # Loaded with the first document: commands that make none start faster without it.
     from jinja2 import Template
 
+_NUMBER_MAX = 16
+_BEHIND_SEPARATOR = re.compile(r"(?<=\d\D)(?=\d)")
 _PAPER = {"a4": "A4", "letter": "letter"}
 
 
@@ -43,6 +46,15 @@ def _picture(logo: Logo | None) -> str:
     return f"data:{logo.media_type};base64,{b64encode(logo.content).decode()}"
 
 
+def _digits(number: str) -> str:
+    """A number that is too long for a column may end a line between its groups of digits."""
+    from markupsafe import Markup, escape
+
+    if len(number) <= _NUMBER_MAX:
+        return number
+    return Markup("<wbr>").join(map(escape, _BEHIND_SEPARATOR.split(number)))
+
+
 @cache
 def _template() -> "Template":
     from jinja2 import Environment, StrictUndefined
@@ -54,4 +66,5 @@ def _template() -> "Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["digits"] = _digits
     return environment.from_string(template("invoice.html"))

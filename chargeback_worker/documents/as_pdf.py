@@ -83,7 +83,6 @@ def _document(view: View, logo: Logo | None) -> dict[str, Any]:
         for group in view.groups
     ]
     document = {
-        "name": view.name,
         "title": view.title,
         "number": view.number,
         "stamp": view.stamp,
@@ -100,6 +99,8 @@ def _document(view: View, logo: Logo | None) -> dict[str, Any]:
         "exact": view.facts.exact,
     }
     fixed = {
+        "name": view.name,
+        "author": view.issuer.name,
         "fonts": [font.family for font in FONTS],
         "paper": _PAPER[view.facts.look.paper],
         "logo": "" if logo is None else as_svg(logo),
