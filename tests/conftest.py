@@ -11,6 +11,7 @@ import pytest
 
 from chargeback_worker.store import Store, schema
 from tests.support.brokers import BrokerServer, broker_ladder, embedded_ladder, kafka_ladder
+from tests.support.browser import Browser, browser_ladder
 from tests.support.ladder import Ladder, required_parts
 from tests.support.postgres import PostgresServer, postgres_ladder
 
@@ -28,7 +29,13 @@ _kafka = kafka_ladder()
 _embedded = embedded_ladder()
 _broker = broker_ladder(_kafka, _embedded)
 _postgresql = postgres_ladder()
-_shown: dict[str, Ladder[Any]] = {"kafka": _kafka, "broker": _broker, "postgresql": _postgresql}
+_browser = browser_ladder()
+_shown: dict[str, Ladder[Any]] = {
+    "kafka": _kafka,
+    "broker": _broker,
+    "postgresql": _postgresql,
+    "browser": _browser,
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    for ladder in (_broker, _kafka, _embedded, _postgresql):
+    for ladder in (_broker, _kafka, _embedded, _postgresql, _browser):
         ladder.close()
 
 
@@ -82,6 +89,12 @@ def any_broker() -> BrokerServer:
 def postgresql() -> PostgresServer:
     """A PostgreSQL server on which tests make databases of their own."""
     return _postgresql.get()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Browser:
+    """A real browser, for HTML documents."""
+    return _browser.get()
 
 
 @pytest.fixture

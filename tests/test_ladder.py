@@ -67,7 +67,13 @@ def test_a_required_part_that_does_not_start_is_a_failure(monkeypatch: pytest.Mo
 
 def test_the_header_names_every_part() -> None:
     said = session().stdout
-    for part in ("kafka: ", "broker: ", "postgresql: ", "required (CHARGEBACK_REQUIRE): nothing"):
+    for part in (
+        "kafka: ",
+        "broker: ",
+        "postgresql: ",
+        "browser: ",
+        "required (CHARGEBACK_REQUIRE): nothing",
+    ):
         assert f"\n{part}" in said
 
 

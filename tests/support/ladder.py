@@ -1,4 +1,4 @@
-"""The ladder of brokers and databases: which real thing the tests run on, and why not a better one.
+"""The ladder of brokers, databases and browsers: which real thing is used, and why not a better.
 
 A ladder lists the rungs that look usable, best first, without starting any of them. The first test
 that asks climbs it: the best rung that really starts is used for the whole session, and what was
