@@ -177,6 +177,14 @@ def test_labels_are_sorted_and_servers_split() -> None:
     assert settings.log.level == "debug"
 
 
+def test_lines_are_a_list_or_a_text_and_a_comma_is_part_of_one(tmp_path: Path) -> None:
+    text = '[documents]\nissuer_address = ["1, Way", "London"]\nfooter = """\na\n\n b\n"""\n'
+    found = load({}, {"CHARGEBACK_DOCUMENTS__LOCALE": "de-ch"}, config=toml(tmp_path, text))
+    assert found.documents.issuer_address == ("1, Way", "London")
+    assert found.documents.footer == ("a", "b")
+    assert found.documents.locale == "de_CH"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
@@ -203,6 +211,13 @@ def test_labels_are_sorted_and_servers_split() -> None:
         ("billing.tax_rate", "nan", "must be a plain decimal fraction"),
         ("billing.tax_rate", "-0.1", "must be a plain decimal fraction"),
         ("billing.due_days", "thirty", "must be a whole number"),
+        ("documents.locale", "de_XX", "did you mean one of de, de_AT"),
+        ("documents.locale", "zh_TW", "did you mean one of zh_Hant_TW"),
+        ("documents.locale", "", "must be a locale such as en, en_GB or de_CH"),
+        ("documents.locale", "../root", "must be a locale"),
+        ("documents.paper", "a5", "must be 'a4' or 'letter'"),
+        ("documents.footer", "\n".join("0123456789abc"), "at most 12 lines of 500 characters"),
+        ("documents.footer", "x" * 501, "at most 12 lines of 500 characters"),
         ("quarantine.max_bytes", "1 MB/s", "must be a size"),
         ("api.port", "65536", "must be less than or equal to 65535"),
         ("log.level", "loud", "must be 'debug', 'info', 'warning' or 'error'"),

@@ -39,6 +39,7 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\],]+)(?::([0-9]{1,5}))?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LINES_MAX, LINE_MAX = 12, 500
+_NEAR_MAX = 5
 _NOTHING = ("", "none", "off", "never")
 TRUTH = {"true": True, "yes": True, "on": True, "1": True}
 TRUTH |= {"false": False, "no": False, "off": False, "0": False}
@@ -165,13 +166,32 @@ def read_lines(value: object) -> tuple[str, ...]:
 def read_locale(value: object) -> str:
     """A locale of dates and numbers as babel names it, `de_CH` or `de-CH`."""
     # The tables are read where a locale is given: most commands need none.
-    from babel import localedata
+    from babel import Locale, UnknownLocaleError, localedata
 
     name = read_text(value).strip().replace("-", "_")
-    if not localedata.exists(name):
-        near = did_you_mean(name, localedata.locale_identifiers())
-        raise ValueError(f"must be a locale such as en, en_GB or de_CH{near}")
-    return name
+    try:
+        # It would take likely tables for a country that has none.
+        found = Locale.parse(name) if localedata.exists(name) else None
+    except (ValueError, UnknownLocaleError):
+        found = None
+    if found is None:
+        raise ValueError(f"must be a locale such as en, en_GB or de_CH{_near_locale(name)}")
+    return str(found)
+
+
+def _near_locale(name: str) -> str:
+    """One that is written alike, else those of the same language, of the same country first."""
+    from babel import localedata
+
+    known = localedata.locale_identifiers()
+    language, _, country = name.partition("_")
+    same = sorted(
+        (other for other in known if other.partition("_")[0] == language),
+        key=lambda other: (not other.endswith(f"_{country}"), len(other), other),
+    )
+    if near := did_you_mean(name, known):
+        return near
+    return f", did you mean one of {', '.join(same[:_NEAR_MAX])}?" if same else ""
 
 
 def read_servers(value: object) -> tuple[str, ...]:
