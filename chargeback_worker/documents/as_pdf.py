@@ -5,6 +5,7 @@ the invoice's own.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -19,6 +20,7 @@ from chargeback_worker.documents.view import View
 from chargeback_worker.errors import Misconfigured
 from chargeback_worker.period import to_us
 
+_HEADS = {"number": "#", "quantity": "Quantity", "unit_price": "Unit price"}
 _PAPER = {"a4": "a4", "letter": "us-letter"}
 _MAY_BREAK = "\u200b"
 # A word that is longer may have no room in a column; letters that join or mark stay together.
@@ -72,7 +74,7 @@ def _fonts() -> Any:
 
 def _document(view: View, logo: Logo | None) -> dict[str, Any]:
     """The view as the template takes it, every text in it such that it can be set."""
-    rows = [
+    groups: list[dict[str, Any]] = [
         {
             "heading": group.heading,
             "notes": group.notes,
@@ -91,7 +93,8 @@ def _document(view: View, logo: Logo | None) -> dict[str, Any]:
         "issuer": view.issuer._asdict(),
         "receiver": view.receiver._asdict(),
         "currency": view.currency,
-        "groups": rows,
+        "groups": groups,
+        "widest": _widest(groups, view.currency),
         "sums": [term._asdict() for term in view.sums],
         "equation": None if view.equation is None else _equation(view),
         "closing": view.closing,
@@ -120,6 +123,18 @@ def _numbers(**texts: str) -> dict[str, str]:
     return {
         name: _BETWEEN_DIGITS.sub(rf"\1{_MAY_BREAK}", text) if len(text) > _NUMBER_MAX else text
         for name, text in texts.items()
+    }
+
+
+def _widest(groups: Sequence[dict[str, Any]], currency: str) -> dict[str, list[str]]:
+    """For each column of numbers its head and the longest text in it: all figures are as wide."""
+    cells = [row for group in groups for row in group["rows"]] + [
+        {"amount": group["amount"], "exact": group["exact"]} for group in groups
+    ]
+    heads = {**_HEADS, "exact": f"Exact {currency}", "amount": currency}
+    return {
+        name: [head, max((row.get(name, "") for row in cells), key=len, default="")]
+        for name, head in heads.items()
     }
 
 

@@ -89,8 +89,8 @@ def _entries(facts: Facts, wording: Wording) -> Iterator[Entry]:
         yield Entry(label, shown(wording.day(invoice.paid_date)))
     if invoice.replaces is not None:
         yield Entry("Replaces", shown(invoice.replaces))
-    if invoice.references:
-        yield Entry("Refers to", ", ".join(map(shown, invoice.references)))
+    for place, reference in enumerate(invoice.references):
+        yield Entry("" if place else "Refers to", shown(reference))
     if invoice.revision > 1:
         yield Entry("Close", f"number {invoice.revision} of the period")
     yield Entry("Currency", shown(invoice.currency))
