@@ -14,7 +14,7 @@ help: ## list what can be made
 demo: $(VENV)/worker.installed ## the main job, embedded: usage, a closed month, invoices on a topic
 	@$(BIN)/chargeback demo --folder $(DEMO_FOLDER)
 
-test: $(VENV)/dev.installed ## every test; what it found of Kafka and PostgreSQL is in the header
+test: $(VENV)/dev.installed ## every test; what it found of Kafka, PostgreSQL and a browser is in the header
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/dev.installed ## style, types and the direction of imports
