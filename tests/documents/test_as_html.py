@@ -92,3 +92,15 @@ def test_on_paper_every_page_has_heads_and_no_heading_is_alone(
         assert "Show the exact amounts" not in page
     assert ("ExactUSD" in "".join(pages[1].split())) == exact
     assert "4,050.40" in pages[-1]
+
+
+def test_on_paper_no_heading_is_left_alone_and_no_sum(browser: Browser, tmp_path: Path) -> None:
+    pages = pdf_pages(browser.printed(html(documents.grouped()), tmp_path))
+    assert len(pages) > 5
+    for page in pages:
+        lines = [line for text in page.splitlines() if (line := "".join(text.split()))]
+        # The last page may hold what stands below the lines and no more.
+        heads = [place + 1 for place, line in enumerate(lines) if "ForQuantityUnitprice" in line]
+        first = lines[max(heads, default=0)]
+        assert not first.startswith(("Sumof", "Subtotal")), first
+        assert not lines[-1].startswith("Usage:"), lines[-1]

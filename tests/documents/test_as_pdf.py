@@ -61,6 +61,16 @@ def test_no_heading_is_left_alone_and_every_page_says_what_its_lines_are(
                 assert re.match(r"\d+ User", following), heading
 
 
+def test_a_heading_falls_on_no_end_of_a_page() -> None:
+    for page in pdf_pages(render(documents.grouped(), "pdf")):
+        body = page.split("# For Quantity Unit price USD\n")[-1].splitlines()
+        assert re.match(r"Usage: ", body[0])
+        for heading, following in pairwise(body):
+            if heading.startswith("Usage: "):
+                # A number that stands beside two rows is read after them.
+                assert re.match(r"(\d+ )?User", following), (heading, following)
+
+
 def test_no_sum_stands_on_another_page_than_the_last_of_its_lines() -> None:
     for count in range(40, 80):
         for page in pdf_pages(render(documents.long(count), "pdf")):

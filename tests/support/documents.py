@@ -158,6 +158,15 @@ def long(count: int = 200) -> Facts:
     return facts(invoice(lines))
 
 
+def grouped(count: int = 150) -> Facts:
+    """Many groups of one or two lines: a heading falls on every place of a page."""
+    lines = [
+        line(place * 1_234_567_891, f"user-{place:04d}", resource_type=f"type-{place * 2 // 3:03d}")
+        for place in range(count)
+    ]
+    return facts(invoice(lines))
+
+
 def correction() -> Facts:
     """A second close of the month."""
     lines = [
