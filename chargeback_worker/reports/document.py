@@ -15,7 +15,6 @@ from chargeback_worker.documents.formats import FORMATS, render
 from chargeback_worker.errors import Invalid
 from chargeback_worker.invoicing.invoice import Invoice
 from chargeback_worker.period import billing_day
-from chargeback_worker.reports.invoices import InvoiceUnknown
 from chargeback_worker.store import (
     Store,
     Transaction,
@@ -63,9 +62,7 @@ def invoice_document_of(
 def facts_of(store: Store, name: str, *, look: Look, exact: bool = False) -> Facts:
     """What the document of an invoice says. Raises InvoiceUnknown."""
     with store.read() as transaction:
-        invoice = invoices.find(transaction, name)
-        if invoice is None:
-            raise InvoiceUnknown(name)
+        invoice = invoices.get(transaction, name)
         facts = Facts(invoice, look, exact=exact)
         if not invoice.final:
             return _with_people(facts, directories.current(transaction))

@@ -12,10 +12,10 @@ from chargeback_worker.invoicing.document import encode, invoice_document
 from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.pipeline.save_rules import save_rules
 from chargeback_worker.reports.document import UnknownFormat, facts_of, invoice_document_of
-from chargeback_worker.reports.invoices import InvoiceUnknown
 from chargeback_worker.reports.look import LogoUnreadable, look_of
 from chargeback_worker.settings.model import Documents
 from chargeback_worker.store import Store
+from chargeback_worker.store.invoices import InvoiceUnknown
 from tests.support.feed import Feed, usage
 from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, act, closed, issued
 from tests.support.reading_documents import amounts, html_text
