@@ -199,7 +199,6 @@ class PostgreSQL:
         statement = f"COPY {target} FROM STDIN"
         with _raw(connection).cursor() as cursor:
             try:
-                # One statement: the server writes some rows while the next ones are made.
                 with cursor.copy(statement) as copy:
                     for chunk in chunks:
                         copy.write("".join(lines(columns, chunk)).encode())
