@@ -3,7 +3,7 @@
 `seq` counts from 1 per key, so a reader sees a gap; `ce_id` is stable, so a reader knows a repeat.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -61,12 +61,13 @@ class PeriodClosed:
 
 def issued(invoice: Invoice, seq: int, now: datetime) -> OutboxMessage:
     """Its arrival is what makes an invoice `sent`, so it says so already."""
-    sent = replace(invoice, status=Status.SENT, published_at=None)
-    return _of_invoice(MessageType.INVOICE_ISSUED, sent, seq, now)
+    sent = invoice_document(invoice) | {"status": Status.SENT, "published_at": None}
+    return _of_invoice(MessageType.INVOICE_ISSUED, invoice, seq, now, sent)
 
 
 def status_changed(invoice: Invoice, seq: int, now: datetime) -> OutboxMessage:
-    return _of_invoice(MessageType.INVOICE_STATUS_CHANGED, invoice, seq, now)
+    changed = invoice_document(invoice)
+    return _of_invoice(MessageType.INVOICE_STATUS_CHANGED, invoice, seq, now, changed)
 
 
 def period_closed(closed: PeriodClosed) -> OutboxMessage:
@@ -81,14 +82,16 @@ def period_closed(closed: PeriodClosed) -> OutboxMessage:
     )
 
 
-def _of_invoice(type_: MessageType, invoice: Invoice, seq: int, now: datetime) -> OutboxMessage:
+def _of_invoice(
+    type_: MessageType, invoice: Invoice, seq: int, now: datetime, document: Document
+) -> OutboxMessage:
     return _message(
         type_,
         ce_id=f"{invoice.invoice_id}:{seq}",
         key=invoice.receiver.key,
         seq=seq,
         now=now,
-        document=invoice_document(invoice),
+        document=document,
     )
 
 
