@@ -80,6 +80,16 @@ REFUSED = {
     "the due date of an issued invoice is taken away": (
         f"UPDATE invoice SET due_day = NULL WHERE {_ISSUED}"
     ),
+    "the time of issue of an issued invoice is changed": (
+        f"UPDATE invoice SET issued_us = issued_us + 1 WHERE {_ISSUED}"
+    ),
+    "an issued invoice is made a projection": f"UPDATE invoice SET final = 0 WHERE {_ISSUED}",
+    "what an issued invoice replaces is changed": (
+        f"UPDATE invoice SET replaces = number WHERE {_ISSUED}"
+    ),
+    "a cancelled invoice gets another number": (
+        "UPDATE invoice SET number = 'INV-202612-0001' WHERE status = 'cancelled'"
+    ),
     "an issued invoice is made a draft": f"UPDATE invoice SET status = 'draft' WHERE {_ISSUED}",
     "a line is moved to another invoice": (
         "UPDATE invoice_line SET invoice_id = (SELECT invoice_id FROM invoice"
@@ -133,6 +143,10 @@ ALLOWED = {
     "a name is erased from the directory": "UPDATE directory_version SET content = content",
     "an issued invoice is paid": (
         f"UPDATE invoice SET status = 'paid', paid_day = 20261201 WHERE {_ISSUED}"
+    ),
+    "the lines of a draft are removed": (
+        "DELETE FROM invoice_line WHERE invoice_id IN"
+        " (SELECT invoice_id FROM invoice WHERE status = 'draft')"
     ),
     "a series of numbers goes on": "UPDATE invoice_series SET last = last + 1",
     "a message is published": "UPDATE outbox SET published_us = 1, topic_offset = 5",
