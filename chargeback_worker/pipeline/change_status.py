@@ -50,8 +50,8 @@ def change_status(
     """Give an invoice, by its number or id, another status; the present one again changes nothing.
 
     A draft that becomes `pending` or `sent` is issued on the way. Raises InvoiceUnknown,
-    ChangeRefused, NotOverdue, NotClosedYet, CloseInProgress, and ReasonMissing where an issued one
-    is to be cancelled without saying why.
+    ChangeRefused, NotOverdue, NotClosedYet, CloseInProgress, EarlierNotClosed, and ReasonMissing
+    where an issued one is to be cancelled without saying why.
     """
     with store.begin() as transaction:
         found = invoices.get(transaction, name)
@@ -105,8 +105,8 @@ def _of_draft(
 def _bill_together(transaction: Transaction, draft: Invoice, terms: Snapshot, act: Act) -> None:
     """The share of a cancelled draft goes back to where it would be billed otherwise."""
     period = draft.period
-    row = periods.find(transaction, period)
-    assert row is not None, period
+    # Nothing may have been used in it yet.
+    row = periods.standing(transaction, period, ZoneInfo(terms.timezone))
     before = snapshots.of_now(transaction, period.days(), terms)
     requests.drop(transaction, period, draft.receiver)
     projection = project(transaction, row, terms, act.now_us)

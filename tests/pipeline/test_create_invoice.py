@@ -119,6 +119,18 @@ def test_who_bears_nothing_gets_a_draft_of_zero_and_no_invoice(store: Store) -> 
     assert "team:nobody" not in {row.receiver.key for row in closed_by(store)}
 
 
+def test_a_month_without_usage_has_drafts_too_and_they_can_be_cancelled(store: Store) -> None:
+    Feed(store)
+    for team in ("T1", "T2"):
+        asked(store, team, period=NOVEMBER)
+
+    given(store, issued(store, NOVEMBER)[0].invoice_number, Status.CANCELLED)
+
+    assert sorted(row.status for row in issued(store, NOVEMBER)) == ["cancelled", "draft"]
+    assert closed_by(store, period=NOVEMBER)[0].status is Status.CANCELLED
+    assert sound(store)
+
+
 def test_the_close_replaces_drafts_and_keeps_what_was_asked_for(store: Store) -> None:
     Feed(store).send(*_OCTOBER)
     draft = asked(store, user="u1", tax_rate=_OWN_RATE, due_days=3).invoice
