@@ -91,7 +91,7 @@ def create_invoice(
 
     An invoice asked for a user, or for a user in a team, bills that share apart from now on; the
     draft it is taken out of is made anew. Raises Invalid for what cannot be asked for, and the
-    conflicts above and CloseInProgress.
+    conflicts above, CloseInProgress and EarlierNotClosed.
     """
     _check(asked)
     zone = ZoneInfo(terms.timezone)
@@ -121,16 +121,18 @@ def _draft(
     transaction: Transaction, row: PeriodRow, asked: Requested, terms: Snapshot, act: Act
 ) -> CreateResult:
     period, receiver = row.period, asked.receiver
+    stale: set[Pair] = set()
     if receiver.user is not None:
         billed_with = invoices.billing(transaction, period, receiver)
         if billed_with is not None:
             raise BilledAlready(receiver, period, billed_with)
+        stale = drafts.billing(transaction, period, receiver)
     before = snapshots.of_now(transaction, period.days(), terms)
     requests.put(transaction, period, asked, act.now_us)
     projection = project(transaction, row, terms, act.now_us)
     draft = projection.draft(receiver)
     there = drafts.replace(transaction, draft)
-    rebuild(transaction, projection, projection.billed_otherwise(before) - {receiver})
+    rebuild(transaction, projection, (stale | projection.billed_otherwise(before)) - {receiver})
     _audit(transaction, act, "invoice.draft", draft)
     return CreateResult(draft, new=not there)
 

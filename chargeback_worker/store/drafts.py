@@ -34,6 +34,25 @@ def drafted(transaction: Transaction, period: Period, revision: int) -> dict[Pai
     }
 
 
+def billing(transaction: Transaction, period: Period, share: Pair) -> set[Pair]:
+    """Whose drafts bill a part of a user's share; they may have been made a while ago."""
+    of_share = [line_table.c.user_id == share.user]
+    if share.team is not None:
+        of_share.append(line_table.c.team_id == share.team)
+    rows = transaction.execute(
+        sa.select(table.c.team_id, table.c.user_id)
+        .join_from(table, line_table, line_table.c.invoice_id == table.c.invoice_id)
+        .where(
+            table.c.period == period.number,
+            table.c.status == Status.DRAFT.value,
+            table.c.final == 0,
+            *of_share,
+        )
+        .distinct()
+    )
+    return {Pair(row.team_id, row.user_id) for row in rows}
+
+
 def replace(transaction: Transaction, draft: Invoice) -> bool:
     """Store a draft in place of the one there was; whether there was one."""
     there = _delete(transaction, table.c.invoice_id == draft.invoice_id)

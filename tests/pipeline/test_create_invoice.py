@@ -18,6 +18,7 @@ from chargeback_worker.pipeline.create_invoice import (
     NothingBilled,
     create_invoice,
 )
+from chargeback_worker.pipeline.save_rules import save_rules
 from chargeback_worker.store import Store, audit
 from chargeback_worker.store.periods import PeriodState
 from tests.support.billing import (
@@ -206,6 +207,22 @@ def test_a_share_that_is_billed_with_others_is_not_billed_apart(
         with pytest.raises(BilledAlready, match=number):
             asked(store, "T1", "u2")
         assert everything(store) == before
+
+
+def test_a_draft_that_still_bills_the_share_by_older_rules_is_made_anew(store: Store) -> None:
+    Feed(store).send(*_OCTOBER)
+    asked(store, "T1")
+    moved = {
+        "rule_id": "moved",
+        "rule_type": "fixed_split",
+        "team_id": "T1",
+        "split_percentages": {"team:T2": 100},
+    }
+    save_rules(store, [moved], act())
+
+    asked(store, "T1", "u1")
+
+    assert billed(store) == {"team:T1": "0.00", "team:T1/user:u1": "0.00"}
 
 
 def test_in_a_closed_month_the_invoice_that_is_there_is_the_answer(store: Store) -> None:

@@ -122,3 +122,21 @@ def test_a_close_drops_its_drafts_and_leaves_those_that_were_cancelled(store: St
         found = [invoices.get(transaction, draft.invoice_id).receiver.key for draft in kept]
     assert found == ["team:B", "team:A", "team:A", "team:C"]
     assert count(store, invoice_line) == 1
+
+
+def test_whose_drafts_bill_a_share_is_found_by_their_lines(store: Store) -> None:
+    cancelled = _draft(Pair("C"), Pair("C", "x"))
+    _store(
+        store,
+        _TEAM,
+        cancelled,
+        _draft(Pair("B"), Pair("B", "x"), Pair("B")),
+        _draft(Pair("D"), Pair("D", "y")),
+        replace(_draft(Pair("E"), Pair("E", "x")), final=True),
+        _draft(Pair("A"), Pair("A", "x"), period=NOVEMBER),
+    )
+    _cancel(store, cancelled)
+    with store.read() as transaction:
+        assert drafts.billing(transaction, OCTOBER, Pair(None, "x")) == {Pair("A"), Pair("B")}
+        assert drafts.billing(transaction, OCTOBER, Pair("B", "x")) == {Pair("B")}
+        assert drafts.billing(transaction, OCTOBER, Pair("B", "y")) == set()
