@@ -109,7 +109,10 @@ def of_period(transaction: Transaction, period: Period) -> list[Invoice]:
 def first_numbers(
     transaction: Transaction, revisions: Mapping[Period, int]
 ) -> dict[tuple[Period, Pair], str]:
-    """The number of the first invoice of each receiver in those months, by closes up to that."""
+    """The number of the first invoice of each receiver in those months, by closes up to that.
+
+    First is which was issued first: what a cancelled draft billed may get its number years later.
+    """
     up_to = [
         (table.c.period == period.number) & (table.c.revision <= revision)
         for period, revision in revisions.items()
@@ -117,7 +120,7 @@ def first_numbers(
     rows = transaction.execute(
         sa.select(table.c.period, table.c.team_id, table.c.user_id, table.c.number)
         .where(sa.or_(sa.false(), *up_to), table.c.number.is_not(None))
-        .order_by(table.c.period, table.c.revision, table.c.ordinal)
+        .order_by(table.c.period, sa.func.length(table.c.number), table.c.number)
     )
     first: dict[tuple[Period, Pair], str] = {}
     for row in rows:

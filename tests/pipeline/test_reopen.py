@@ -270,3 +270,39 @@ def test_a_month_closed_again_and_again_stays_conserved(store: Store) -> None:
     closed_by(store)
     closed_by(store, period=NOVEMBER)
     assert _conserved(store, OCTOBER, NOVEMBER)
+
+
+def test_a_replacement_that_comes_after_a_correction_is_no_mismatch(store: Store) -> None:
+    """A draft cancelled by its first close has no number until it is replaced, years later."""
+    feed = Feed(store)
+    feed.send(_team("a", "10"))
+    (draft,) = closed_by(store, MANUAL)
+    given(store, draft.invoice_number, Status.CANCELLED)
+    reopened(store)
+    feed.send(_team("own again", "1"))
+    closed_by(store)
+    feed.send(_team("late", "2"))
+    (november,) = closed_by(store, period=NOVEMBER)
+    assert november.lines[0].original_invoice == "INV-202610-0001"
+
+    made = asked(store, "T1").invoice
+
+    assert (made.revision, made.invoice_number) == (1, "INV-202610-0002")
+    assert _conserved(store, OCTOBER, NOVEMBER)
+
+
+def test_the_first_invoice_of_a_month_may_come_after_its_late_usage_was_billed(
+    store: Store,
+) -> None:
+    feed = Feed(store)
+    feed.send(_team("a", "10"))
+    (draft,) = closed_by(store, MANUAL)
+    given(store, draft.invoice_number, Status.CANCELLED)
+    reopened(store)
+    closed_by(store)
+    feed.send(_team("late", "2"))
+    (november,) = closed_by(store, period=NOVEMBER)
+    assert november.lines[0].original_invoice is None
+
+    assert asked(store, "T1").invoice.invoice_number == "INV-202610-0001"
+    assert sound(store)

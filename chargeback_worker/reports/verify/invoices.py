@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.snapshot import Approval
 from chargeback_worker.invoicing.build import Closing, Drafted, build
 from chargeback_worker.invoicing.invoice import (
@@ -18,7 +19,7 @@ from chargeback_worker.invoicing.tax import tax_on
 from chargeback_worker.money import NANO_PER_CENT, divide_half_even, plain
 from chargeback_worker.period import Period, billing_day, from_us
 from chargeback_worker.reports.verify.comparison import Comparison
-from chargeback_worker.reports.verify.periods import revisions_at, snapshots_of
+from chargeback_worker.reports.verify.periods import revisions_at, snapshot, snapshots_of
 from chargeback_worker.store import bookings, closes, invoices, recount_books
 from chargeback_worker.store.closes import Close
 
@@ -156,18 +157,36 @@ def _check_close(found: Comparison, close: Close) -> None:
     found.amounts(f"{name}: booked", books.booked, close.booked, _HINT)
     found.amounts(f"{name}: invoiced", books.subtotal, close.invoiced, _HINT)
     found.amounts(f"{name}: unallocated", books.unallocated, close.unallocated, _HINT)
-    later = frozenset(row.invoice_number for row in of_month if row.replaces)
     manual = frozenset(
-        period for period, used in snapshots.items() if used.approval is Approval.MANUAL
+        period for period, revision in revisions.items() if _by_hand(found, period, revision)
     )
-    _compare(found, books.invoices, first, Known(later, manual))
+    known = Known(_replacements(of_month), not auto, manual)
+    _compare(found, books.invoices, first, known)
+
+
+def _by_hand(found: Comparison, period: Period, revision: int) -> bool:
+    """Whether a close of a month, up to that one, left its invoices to be approved."""
+    decided = (snapshot(found, period, number) for number in range(1, revision + 1))
+    return any(each is not None and each.approval is Approval.MANUAL for each in decided)
+
+
+def _replacements(of_month: Sequence[Invoice]) -> frozenset[str]:
+    """The numbers of those that took the place of others, drafts among them, that had none."""
+    first: dict[tuple[Pair, int], int] = {}
+    for row in of_month:
+        place = (row.receiver, row.revision)
+        first[place] = min(row.ordinal, first.get(place, row.ordinal))
+    return frozenset(
+        row.invoice_number for row in of_month if row.ordinal > first[row.receiver, row.revision]
+    )
 
 
 class Known(NamedTuple):
-    """What may have come after a close: numbers of replacements, and in months approved by hand
-    all numbers."""
+    """What may have come after a close: numbers of replacements, all of its own where they were
+    approved by hand, and the first one in months of which that was ever so."""
 
     replacements: frozenset[str]
+    by_hand: bool
     manual: frozenset[Period]
 
 
@@ -218,7 +237,7 @@ def _compare(
             continue
         name = there.invoice_number
         facts = ["kind", "currency"]
-        if invoice.period not in known.manual:
+        if not known.by_hand:
             facts += ["invoice_number", "due_date", "issued_at"]
         for what in facts:
             found.equal(f"{name}: {what}", getattr(invoice, what), getattr(there, what), _HINT)
