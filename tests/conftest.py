@@ -3,7 +3,9 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ _embedded = embedded_ladder()
 _broker = broker_ladder(_kafka, _embedded)
 _postgresql = postgres_ladder()
 _browser = browser_ladder()
+_numbers = count()
 _shown: dict[str, Ladder[Any]] = {
     "kafka": _kafka,
     "broker": _broker,
@@ -136,6 +139,46 @@ def ready_url(request: pytest.FixtureRequest) -> Iterator[str]:
     server: PostgresServer = request.getfixturevalue("postgresql")
     with server.database(_upgrade) as url:
         yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of store in turn."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def new_store(
+    store_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[], AbstractContextManager[Store]]:
+    """Opens stores of that kind with their tables: each time a new one."""
+    if store_kind == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        return lambda: _copied(template, tmp_path)
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    return lambda: _on_server(server)
+
+
+@contextmanager
+def _copied(template: Path, folder: Path) -> Iterator[Store]:
+    path = Path(shutil.copy(template, folder / f"{next(_numbers)}.db"))
+    store = Store(f"sqlite:///{path}")
+    try:
+        yield store
+    finally:
+        store.close()
+        path.unlink()
+
+
+@contextmanager
+def _on_server(server: PostgresServer) -> Iterator[Store]:
+    with server.database(_upgrade) as url:
+        store = Store(url)
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 def _upgrade(url: str) -> None:
