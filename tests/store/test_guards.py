@@ -91,6 +91,12 @@ REFUSED = {
         "UPDATE invoice SET number = 'INV-202612-0001' WHERE status = 'cancelled'"
     ),
     "an issued invoice is made a draft": f"UPDATE invoice SET status = 'draft' WHERE {_ISSUED}",
+    "a draft of an open month is issued": (
+        "UPDATE invoice SET status = 'sent', number = 'INV-202612-0001' WHERE status = 'draft'"
+    ),
+    "a draft is issued without a number": (
+        "UPDATE invoice SET status = 'pending', final = 1 WHERE status = 'draft'"
+    ),
     "a line is moved to another invoice": (
         "UPDATE invoice_line SET invoice_id = (SELECT invoice_id FROM invoice"
         " WHERE number = 'INV-202610-0002'), line = 99 WHERE line = 1 AND " + _LINE

@@ -199,6 +199,14 @@ GUARDS = (
         "an issued invoice never changes but for its status and delivery",
     ),
     Guard(
+        "guard_invoice_issued",
+        "invoice",
+        ("UPDATE",),
+        "OLD.status = 'draft' AND NEW.status NOT IN ('draft', 'cancelled')"
+        " AND (OLD.final <> 1 OR NEW.number IS NULL)",
+        "only what a close has booked is issued, and with a number",
+    ),
+    Guard(
         "guard_invoice_ended",
         "invoice",
         ("UPDATE",),
