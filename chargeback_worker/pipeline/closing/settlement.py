@@ -91,21 +91,11 @@ def compute(
 
     `final` says that what they bill is booked with them.
     """
-    period = row.period
-    used = {period: snapshot}
-    for origin in origins.late_in(transaction, period):
-        own = snapshots.latest(transaction, origin)
-        if own is None:
-            raise EarlierNotClosed(period, origin)
-        used[origin] = own
-    owed: list[Owed] = []
-    for origin in (period, *sorted(used.keys() - {period})):
-        kept = grouping(used[origin], origin.days())
-        counting = _counting(transaction, period, origin)
-        totals = origins.counted(transaction, origin, counting, kept)
-        before = bookings.of_origin(transaction, origin, counting)
-        owed += settle(totals, used[origin], before, origin=origin, closing=period)
-    at = from_us(now_us)
+    period, at = row.period, from_us(now_us)
+    used = _used(transaction, period, snapshot)
+    owed = [
+        owing for origin, by in used.items() for owing in _settled(transaction, period, origin, by)
+    ]
     others = used.keys() - {period}
     revisions = {
         of.period: of.revision for of in periods.booked(transaction) if of.period in others
@@ -123,6 +113,27 @@ def compute(
         drafted=drafts.drafted(transaction, period, row.revision),
     )
     return Settlement(row.revision, tuple(owed), closing, build(owed, closing))
+
+
+def _used(transaction: Transaction, period: Period, snapshot: Snapshot) -> dict[Period, Snapshot]:
+    """The months that a close settles, its own first, each with what it is settled by."""
+    used = {period: snapshot}
+    for origin in origins.late_in(transaction, period):
+        own = snapshots.latest(transaction, origin)
+        if own is None:
+            raise EarlierNotClosed(period, origin)
+        used[origin] = own
+    return used
+
+
+def _settled(
+    transaction: Transaction, period: Period, origin: Period, snapshot: Snapshot
+) -> list[Owed]:
+    kept = grouping(snapshot, origin.days())
+    counting = _counting(transaction, period, origin)
+    totals = origins.counted(transaction, origin, counting, kept)
+    before = bookings.of_origin(transaction, origin, counting)
+    return settle(totals, snapshot, before, origin=origin, closing=period)
 
 
 def _counting(transaction: Transaction, period: Period, origin: Period) -> list[Period]:
