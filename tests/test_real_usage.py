@@ -19,7 +19,7 @@ from tests.support.postgres import PostgresServer
 
 FILE = Path(__file__).parent / "data" / "agents-code-2023-11.jsonl.gz"
 ANSWERS = json.loads(FILE.with_name("agents-code-2023-11.answers.json").read_text())
-MOMENTS = ("created_at", "updated_at", "published_at", "due_date", "status")
+MOMENTS = ("created_at", "updated_at", "issued_at", "published_at", "due_date", "status")
 
 
 def _chargeback(settings: dict[str, str], *arguments: str) -> Any:

@@ -8,7 +8,7 @@ from chargeback_worker.allocation.directory import Directory, Member, Team
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.pair import BillTo, Pair
 from chargeback_worker.allocation.rule import Driver, Receiver, Rule, Share
-from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.allocation.snapshot import Approval, Requested, Snapshot
 from chargeback_worker.money import NANO
 from chargeback_worker.period import BillingRange
 from tests.support import made_rules
@@ -112,6 +112,11 @@ WRITTEN = {
     "bill_to": "team",
     "tax_rate_nano": 190_000_000,
     "due_days": 14,
+    "approval": "manual",
+    "requested": [
+        {"receiver": {"team": "A", "user": "x"}, "tax_rate_nano": None, "due_days": 3},
+        {"receiver": {"team": "B", "user": None}, "tax_rate_nano": 50_000_000, "due_days": None},
+    ],
 }
 MEANT = Snapshot(
     rules=(
@@ -147,6 +152,11 @@ MEANT = Snapshot(
     labels=("project",),
     due_days=14,
     tax_rate_nano=190_000_000,
+    approval=Approval.MANUAL,
+    requested=(
+        Requested(Pair("A", "x"), due_days=3),
+        Requested(Pair("B"), tax_rate_nano=50_000_000),
+    ),
 )
 
 
@@ -164,6 +174,8 @@ def test_what_an_older_release_did_not_know_has_its_old_meaning() -> None:
         bill_to=BillTo.TEAM,
         tax_rate_nano=0,
         due_days=30,
+        approval=Approval.AUTO,
+        requested=(),
     )
 
 
@@ -185,6 +197,36 @@ def test_the_tax_rate_is_that_of_the_team_or_else_of_the_settings(
     teams = (Team("own", (), 70_000_000), Team("none", (), 0), Team("of the settings"))
     snapshot = Snapshot(directory=Directory(1, teams), tax_rate_nano=190_000_000)
     assert snapshot.tax_rate(receiver) == rate
+
+
+def test_what_was_asked_for_an_invoice_comes_before_the_directory_and_the_settings() -> None:
+    teams = (Team("own", (), 70_000_000),)
+    asked = (
+        Requested(Pair("own"), 50_000_000, 0),
+        Requested(Pair(None, "x"), due_days=7),
+        Requested(Pair("A", "y"), tax_rate_nano=0),
+    )
+    snapshot = Snapshot(
+        directory=Directory(1, teams), tax_rate_nano=190_000_000, due_days=14, requested=asked
+    )
+
+    def terms(receiver: Pair) -> tuple[int, int]:
+        return snapshot.tax_rate(receiver), snapshot.days_to_pay(receiver)
+
+    assert terms(Pair("own")) == (50_000_000, 0)
+    assert terms(Pair(None, "x")) == (190_000_000, 7)
+    assert terms(Pair("A", "y")) == (0, 14)
+    assert terms(Pair("B")) == (190_000_000, 14)
+
+
+def test_the_most_specific_request_decides_who_is_billed() -> None:
+    asked = (Requested(Pair(None, "x")), Requested(Pair("A", "x")), Requested(Pair("B")))
+    snapshot = Snapshot(requested=asked)
+    assert snapshot.receiver(Pair("A", "x")) == Pair("A", "x")
+    assert snapshot.receiver(Pair("B", "x")) == Pair(None, "x")
+    assert snapshot.receiver(Pair("B", "y")) == Pair("B")
+    assert snapshot.receiver(Pair("A")) == Pair("A")
+    assert snapshot.receiver(Pair()) == Pair()
 
 
 def test_a_snapshot_knows_who_is_billed() -> None:
