@@ -38,8 +38,6 @@ _ALWAYS_REACHED = (
     "refused: BilledAlready",
     "refused: EarlierReopened",
     "refused: NotClosedYet",
-    *(f"refused: anything else for {status}" for status in ("draft", "pending", "sent")),
-    *(f"refused: anything else for {status}" for status in ("paid", "cancelled")),
 )
 """Not all that can be, but all that a walk would be idle without."""
 
@@ -75,5 +73,5 @@ def test_whatever_happens_the_books_add_up(new_store: NewStore, store_kind: str)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("store_kind", ["sqlite"])
 def test_walks_that_are_always_the_same_reach_everything(new_store: NewStore) -> None:
-    reached = _walk(new_store, 20, 50, derandomize=True, database=None)
+    reached = _walk(new_store, 24, 50, derandomize=True, database=None)
     assert [what for what in _ALWAYS_REACHED if not reached[what]] == []

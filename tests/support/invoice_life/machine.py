@@ -204,6 +204,13 @@ class InvoiceLife(RuleBasedStateMachine):
         if invoice and allowed:
             self.changing.change(invoice, allowed[choice % len(allowed)], reason)
 
+    @_step(2, place=_PLACES)
+    def what_awaits_approval_is_decided(self, place: int) -> None:
+        ends = (Status.PENDING, Status.SENT, Status.CANCELLED)
+        waiting = [row for row in self.witness.live() if row.status is Status.DRAFT]
+        for n, draft in enumerate(waiting, start=place):
+            self.changing.change(draft, ends[n % 3], None)
+
     @_step(place=_PLACES)
     def whatever_is_refused_is_tried(self, place: int) -> None:
         invoice = self._nth(place)
