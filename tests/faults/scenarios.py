@@ -19,6 +19,8 @@ from tests.faults.flow import (
 )
 from tests.support.brokers import BrokerServer
 
+_KILLS_LEAST = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -54,7 +56,7 @@ def killed_worker(
 ) -> Figures:
     """kill -9 of the worker at random while usage flows."""
     flow, settings, log = _begin(kafka, database_url, folder, pace)
-    took = kill_again_and_again(settings, log, flow, seed=pace.seed)
+    took = kill_again_and_again(settings, log, flow, seed=pace.seed, least=_KILLS_LEAST)
     assert not flow.failed, flow.failed
     assert took, log.read_text()[-4000:]
     return _end(
@@ -78,6 +80,7 @@ def interrupted(
 ) -> Figures:
     """Something else is stopped and started again, `times`, while one worker goes on."""
     flow, settings, log = _begin(kafka, database_url, folder, pace)
+    flow.enough.set()
     draw = random.Random(pace.seed)
     with running_worker(settings, log) as worker:
         assert worker.wait_for("first_commit"), log.read_text()[-4000:]
