@@ -6,7 +6,7 @@ from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.invoicing.build import Drafted
 from chargeback_worker.invoicing.invoice import Invoice, Status
 from chargeback_worker.period import Period, from_us
-from chargeback_worker.store import Transaction, invoices
+from chargeback_worker.store import Transaction, billed, invoices
 from chargeback_worker.store.tables import invoice as table
 from chargeback_worker.store.tables import invoice_line as line_table
 
@@ -36,19 +36,13 @@ def drafted(transaction: Transaction, period: Period, revision: int) -> dict[Pai
 
 def billing(transaction: Transaction, period: Period, share: Pair) -> set[Pair]:
     """Whose drafts bill a part of a user's share; they may have been made a while ago."""
-    of_share = [line_table.c.user_id == share.user]
-    if share.team is not None:
-        of_share.append(line_table.c.team_id == share.team)
     rows = transaction.execute(
-        sa.select(table.c.team_id, table.c.user_id)
-        .join_from(table, line_table, line_table.c.invoice_id == table.c.invoice_id)
-        .where(
+        sa.select(table.c.team_id, table.c.user_id).where(
             table.c.period == period.number,
             table.c.status == Status.DRAFT.value,
             table.c.final == 0,
-            *of_share,
+            billed.bears(share),
         )
-        .distinct()
     )
     return {Pair(row.team_id, row.user_id) for row in rows}
 

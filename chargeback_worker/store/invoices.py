@@ -18,7 +18,7 @@ from chargeback_worker.invoicing.invoice import (
     drafts_id,
 )
 from chargeback_worker.period import Period, day_number
-from chargeback_worker.store import Transaction, sums
+from chargeback_worker.store import Transaction, billed, sums
 from chargeback_worker.store.invoice_rows import invoice_row, line_row, read_invoice, read_line
 from chargeback_worker.store.rows import KEYS_AT_ONCE, chunks, insert_many
 from chargeback_worker.store.tables import invoice as table
@@ -165,17 +165,13 @@ def of_receiver(transaction: Transaction, period: Period, receiver: Pair) -> lis
 
 def billing(transaction: Transaction, period: Period, share: Pair) -> str | None:
     """An invoice of a month, no projection, that bills a user's share to somebody else."""
-    of_share = [line_table.c.user_id == share.user]
-    if share.team is not None:
-        of_share.append(line_table.c.team_id == share.team)
     row = transaction.execute(
         sa.select(table.c.number, table.c.invoice_id)
-        .join_from(table, line_table, line_table.c.invoice_id == table.c.invoice_id)
         .where(
             table.c.period == period.number,
             table.c.receiver != share.key,
             table.c.final == 1,
-            *of_share,
+            billed.bears(share),
         )
         .order_by(*_PLACE)
         .limit(1)
