@@ -4,13 +4,18 @@ Keys, records, totals, conflicts, quarantine, tallies and the moved cursors are 
 A batch that comes again, in whole or in part, by any door, changes nothing but the tallies.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from chargeback_worker.period import Period, day_from_number
+from chargeback_worker.period import Period
+from chargeback_worker.pipeline.ingesting.batch import (
+    IngestResult,
+    Outcome,
+    Part,
+    PartResult,
+    ReadEvent,
+)
+from chargeback_worker.pipeline.ingesting.settled import settle
 from chargeback_worker.store import (
     Store,
     Transaction,
@@ -22,65 +27,9 @@ from chargeback_worker.store import (
     usage,
 )
 from chargeback_worker.store.audit import Act
-from chargeback_worker.store.cursors import Tally
-from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.usage.event import RawEvent, Reader, RefusedEvent, UsageEvent
-from chargeback_worker.usage.total import UsageTotal, total_key
 
-
-class Outcome(StrEnum):
-    """How an event ends: exactly one of these."""
-
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-    CONFLICT = "conflict"
-    QUARANTINED = "quarantined"
-
-
-class ReadEvent(NamedTuple):
-    """A message and what it says."""
-
-    raw: RawEvent
-    said: UsageEvent | RefusedEvent
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one cursor delivers: the events of a poll of one partition, or some lines of a file.
-
-    `expected` is where the cursor must stand and `new` where it stands afterwards; both None for a
-    door without positions. `replays`: the positions are ids of quarantined events.
-    """
-
-    cursor_id: int
-    events: Sequence[ReadEvent]
-    expected: int | None = None
-    new: int | None = None
-    replays: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PartResult:
-    """`outcomes` in the order of the part's events; `late` counts accepted events."""
-
-    tally: Tally
-    outcomes: tuple[Outcome, ...]
-    late: int
-
-
-@dataclass(frozen=True, slots=True)
-class IngestResult:
-    """One result a part, in their order."""
-
-    parts: tuple[PartResult, ...]
-
-    @property
-    def tally(self) -> Tally:
-        return sum((part.tally for part in self.parts), Tally())
-
-    @property
-    def late(self) -> int:
-        return sum(part.late for part in self.parts)
+__all__ = ["IngestResult", "Outcome", "Part", "PartResult", "ReadEvent", "ingest", "read_events"]
 
 
 def read_events(reader: Reader, raws: Iterable[RawEvent], now_us: int) -> list[ReadEvent]:
@@ -104,17 +53,19 @@ def ingest(
     Raises PositionTaken where a cursor has moved: nothing is written and the parts are somebody
     else's. Raises Unavailable where the database did not answer: read the positions again.
     """
-    events = [event for part in parts for _, event in _usable(part)]
+    events = [event for part in parts for event in part.usable()]
     with store.begin() as transaction:
         billed_in = _billing_periods(transaction, {event.day for event in events}, zone)
         stored = usage.contents(transaction, (event.identity for event in events))
-        records = _first_ones(parts, stored, billed_in, now_us)
-        stored |= usage.insert(transaction, records.values())
-        totals.add(transaction, sum_up(r for key, r in records.items() if key not in stored))
-        results = [_settle_part(part, stored, billed_in) for part in parts]
+        settled = settle(parts, stored, billed_in, now_us)
+        # What others have stored since the look-up is known to the insert alone.
+        meanwhile = usage.insert(transaction, settled.records)
+        if meanwhile:
+            settled = settle(parts, stored | meanwhile, billed_in, now_us)
+        totals.add(transaction, settled.sums)
         # In the order of cursors, so that two workers who hold the same ones wait in one
         # direction; and before what is kept apart, whose places another may have filled already.
-        for part, result in sorted(zip(parts, results, strict=True), key=_cursor_of):
+        for part, result in sorted(zip(parts, settled.results, strict=True), key=_cursor_of):
             cursors.advance(
                 transaction,
                 part.cursor_id,
@@ -125,49 +76,12 @@ def ingest(
             )
             _keep_apart(transaction, part, result, quarantine_bytes_max, now_us)
         if act is not None:
-            _audit(transaction, act, parts, results)
-    return IngestResult(tuple(results))
+            _audit(transaction, act, parts, settled.results)
+    return IngestResult(settled.results)
 
 
 def _cursor_of(settled: tuple[Part, PartResult]) -> int:
     return settled[0].cursor_id
-
-
-def sum_up(records: Iterable[NewRecord]) -> dict[bytes, UsageTotal]:
-    """The totals of some records by key: what an upsert adds."""
-    sums: dict[bytes, list[int]] = {}
-    firsts: dict[bytes, NewRecord] = {}
-    for record in records:
-        running = sums.get(record.total_key)
-        if running is None:
-            firsts[record.total_key] = record
-            running = sums[record.total_key] = [0, 0, 0]
-        running[0] += record.event.cost
-        running[1] += record.event.quantity
-        running[2] += 1
-    return {key: _total(firsts[key], *sums[key]) for key in sums}
-
-
-def _total(record: NewRecord, cost: int, quantity: int, records: int) -> UsageTotal:
-    event = record.event
-    return UsageTotal(
-        period=Period.from_number(record.period),
-        day=day_from_number(event.day),
-        team=event.team,
-        user=event.user,
-        agent=event.agent,
-        resource_type=event.resource_type,
-        labels=event.labels,
-        cost=cost,
-        quantity=quantity,
-        records=records,
-    )
-
-
-def _usable(part: Part) -> Iterator[tuple[RawEvent, UsageEvent]]:
-    for raw, said in part.events:
-        if isinstance(said, UsageEvent):
-            yield raw, said
 
 
 def _billing_periods(transaction: Transaction, days: set[int], zone: ZoneInfo) -> Mapping[int, int]:
@@ -199,63 +113,6 @@ def _first_open(origin: int, states: Mapping[int, periods.PeriodState]) -> int:
     return period.number
 
 
-def _first_ones(
-    parts: Sequence[Part],
-    stored: Mapping[bytes, bytes],
-    billed_in: Mapping[int, int],
-    now_us: int,
-) -> dict[bytes, NewRecord]:
-    """A record for the first event of each identity that is not stored."""
-    records: dict[bytes, NewRecord] = {}
-    keys: dict[tuple[object, ...], bytes] = {}
-    for part in parts:
-        for raw, event in _usable(part):
-            if event.identity in stored or event.identity in records:
-                continue
-            period = billed_in[event.day // 100]
-            owner = (event.team, event.user, event.agent)
-            grain = (period, event.day, *owner, event.resource_type, event.labels)
-            # Many events share a total: its digest is made once a batch.
-            key = keys.get(grain)
-            if key is None:
-                key = keys[grain] = total_key(*grain)
-            records[event.identity] = NewRecord(
-                event, period, key, part.cursor_id, raw.position, now_us
-            )
-    return records
-
-
-def _settle_part(part: Part, known: dict[bytes, bytes], billed_in: Mapping[int, int]) -> PartResult:
-    """How each event of a part ended; `known` holds what was stored and grows with the firsts."""
-    outcomes: list[Outcome] = []
-    late = 0
-    for _, said in part.events:
-        if isinstance(said, RefusedEvent):
-            outcomes.append(Outcome.QUARANTINED)
-            continue
-        content = known.get(said.identity)
-        if content is None:
-            known[said.identity] = said.content
-            late += billed_in[said.day // 100] != said.day // 100
-            outcomes.append(Outcome.ACCEPTED)
-        else:
-            same = content == said.content
-            outcomes.append(Outcome.DUPLICATE if same else Outcome.CONFLICT)
-    return PartResult(_tally(part, outcomes), tuple(outcomes), late)
-
-
-def _tally(part: Part, outcomes: Sequence[Outcome]) -> Tally:
-    moved = len(outcomes) if part.expected is None or part.new is None else part.new - part.expected
-    return Tally(
-        accepted=outcomes.count(Outcome.ACCEPTED),
-        duplicate=outcomes.count(Outcome.DUPLICATE),
-        conflict=outcomes.count(Outcome.CONFLICT),
-        # What a replay still refuses stays where it is, and was counted when it came.
-        quarantined=0 if part.replays else outcomes.count(Outcome.QUARANTINED),
-        skipped=moved - len(outcomes),
-    )
-
-
 def _audit(
     transaction: Transaction, act: Act, parts: Sequence[Part], results: Sequence[PartResult]
 ) -> None:
@@ -269,6 +126,8 @@ def _keep_apart(
     transaction: Transaction, part: Part, result: PartResult, bytes_max: int, now_us: int
 ) -> None:
     """Quarantine what was refused, keep what conflicts, and resolve what was replayed."""
+    if not (part.replays or result.tally.quarantined or result.tally.conflict):
+        return
     ended = list(zip(part.events, result.outcomes, strict=True))
     refused = [(raw, said) for (raw, said), _ in ended if isinstance(said, RefusedEvent)]
     if part.replays:

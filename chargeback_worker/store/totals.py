@@ -1,7 +1,8 @@
 """Usage totals: the sums that allocation sees, and all that it ever sees."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from chargeback_worker.store import Transaction, sums
 from chargeback_worker.store.rows import read_wide
 from chargeback_worker.store.tables import usage_total as table
 from chargeback_worker.store.usage import read_labels
-from chargeback_worker.usage.total import UsageTotal
+from chargeback_worker.usage.total import UsageSum, UsageTotal
 
 By = Literal["team_id", "user_id", "agent_id", "resource_type", "labels"]
 
@@ -27,14 +28,11 @@ class SummedUsage:
     records: int
 
 
-def add(transaction: Transaction, totals: Mapping[bytes, UsageTotal]) -> None:
+def add(transaction: Transaction, sums: Iterable[UsageSum]) -> None:
     """Add to the stored totals by key, sorted: the last rows that two workers may both want."""
-    if totals:
-        transaction.dialect.add_to_totals(transaction.connection, sorted(totals.items(), key=_key))
-
-
-def _key(item: tuple[bytes, UsageTotal]) -> bytes:
-    return item[0]
+    ordered = sorted(sums, key=attrgetter("key"))
+    if ordered:
+        transaction.dialect.add_to_totals(transaction.connection, ordered)
 
 
 def summed(

@@ -28,7 +28,7 @@ def contents(transaction: Transaction, identities: Iterable[bytes]) -> dict[byte
     return transaction.dialect.contents(transaction.connection, wanted) if wanted else {}
 
 
-def insert(transaction: Transaction, records: Iterable[NewRecord]) -> dict[bytes, bytes]:
+def insert(transaction: Transaction, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
     """Insert keys and records, each identity once.
 
     Returns the identities that another transaction had stored meanwhile, with their content; those

@@ -3,10 +3,28 @@
 from dataclasses import dataclass
 from datetime import date
 
+import msgspec
+
 from chargeback_worker.period import Period, day_number
 from chargeback_worker.usage.digests import total_key
 
-__all__ = ["UsageTotal", "total_key"]
+__all__ = ["UsageSum", "UsageTotal", "total_key"]
+
+
+class UsageSum(msgspec.Struct, gc=False):
+    """What records add to the total of `key`; `period` and `day` are numbers. It grows."""
+
+    key: bytes
+    period: int
+    day: int
+    team: str | None
+    user: str | None
+    agent: str | None
+    resource_type: str
+    labels: tuple[str | None, ...]
+    cost: int
+    quantity: int
+    records: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,22 @@ class UsageTotal:
             agent=self.agent,
             resource_type=self.resource_type,
             labels=self.labels,
+        )
+
+    def sum(self) -> UsageSum:
+        """What adding all of it adds."""
+        return UsageSum(
+            self.key,
+            self.period.number,
+            day_number(self.day),
+            self.team,
+            self.user,
+            self.agent,
+            self.resource_type,
+            self.labels,
+            self.cost,
+            self.quantity,
+            self.records,
         )
 
     @property

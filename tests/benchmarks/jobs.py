@@ -47,7 +47,7 @@ def fill(url: str, pairs: int, of_pair: int, records: int) -> Found:
     made = Month(pairs, of_pair, records).totals()
     while chunk := list(islice(made, _TOTALS_AT_ONCE)):
         with store.begin() as transaction:
-            totals.add(transaction, {total.key: total for total in chunk})
+            totals.add(transaction, (total.sum() for total in chunk))
     _settle_down(store)
     store.close()
     return {}

@@ -72,7 +72,7 @@ def fill(url: str, receivers: int) -> Found:
     made = usage(receivers)
     while chunk := list(islice(made, _TOTALS_AT_ONCE)):
         with store.begin() as transaction:
-            totals.add(transaction, {total.key: total for total in chunk})
+            totals.add(transaction, (total.sum() for total in chunk))
     store.close()
     return {}
 

@@ -43,7 +43,7 @@ def _made(count: int) -> Iterator[UsageTotal]:
 @pytest.fixture
 def filled(store: Store) -> Store:
     with store.begin() as transaction:
-        totals.add(transaction, {total.key: total for total in _made(600)})
+        totals.add(transaction, (total.sum() for total in _made(600)))
     return store
 
 

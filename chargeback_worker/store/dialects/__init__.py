@@ -14,15 +14,14 @@ import sqlalchemy as sa
 
 from chargeback_worker.errors import ChargebackError, Misconfigured
 from chargeback_worker.usage.event import UsageEvent
-from chargeback_worker.usage.total import UsageTotal
+from chargeback_worker.usage.total import UsageSum
 
 
 class NewRecord(msgspec.Struct, frozen=True, gc=False):
     """An event on its way into the store: what is decided about it, and where it came from."""
 
     event: UsageEvent
-    period: int
-    total_key: bytes
+    total: UsageSum
     cursor_id: int
     position: int
     received_us: int
@@ -88,16 +87,14 @@ class Dialect(Protocol):
     def insert_records(
         self, connection: sa.Connection, records: Sequence[NewRecord]
     ) -> dict[bytes, bytes]:
-        """Insert keys and records, sorted by identity and each identity once.
+        """Insert keys and records; they come sorted by identity, and each identity once.
 
         Returns those that another transaction had stored meanwhile, with their content: they were
         not inserted, all others were.
         """
         ...
 
-    def add_to_totals(
-        self, connection: sa.Connection, totals: Sequence[tuple[bytes, UsageTotal]]
-    ) -> None:
+    def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:
         """Add to the stored totals, or make them. Sorted by key, so that two workers queue up."""
         ...
 

@@ -1,68 +1,24 @@
-"""PostgreSQL by psycopg 3: look the keys up, COPY under a savepoint, stage on collision.
+"""PostgreSQL by psycopg 3: connecting, locks, and the ways of this database; usage is beside it."""
 
-Why it is right: one unique index over all identities decides. The look-up only keeps ordinary
-duplicates from colliding; a violation rolls back to the savepoint and goes through ON CONFLICT, and
-what was stored meanwhile is read in a later statement, which READ COMMITTED shows. Keys and totals
-are written sorted, keys before totals, so that two workers wait for each other in one direction.
-"""
-
-import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from psycopg import pq
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chargeback_worker.errors import ChargebackError, Misconfigured
-from chargeback_worker.store.dialects import NewRecord
+from chargeback_worker.store.dialects import NewRecord, postgresql_usage
 from chargeback_worker.store.dialects.guards import GUARDS, Guard
-from chargeback_worker.store.dialects.postgresql_copy import escaped, lines
+from chargeback_worker.store.dialects.postgresql_copy import lines
 from chargeback_worker.store.dialects.postgresql_errors import refusal_of
-from chargeback_worker.store.dialects.rows import (
-    RECORD_COLUMNS,
-    TOTAL_COLUMNS,
-    record_row,
-    total_row,
-    upsert_totals,
-)
-from chargeback_worker.usage.total import UsageTotal
+from chargeback_worker.usage.total import UsageSum
 
 CONNECT_TIMEOUT_S = 10
 _OLDEST = 14
-_UUID_OID = 2950
-_UUID_ARRAY_OID = 2951
 # The first of the two keys of every advisory lock on a period; the second is the period.
 _PERIOD_LOCKS = 0x63626B70
-
-
-class _UuidArray(bytes):
-    """Digests joined, to be sent as a binary array of uuid without an object for each."""
-
-
-class _UuidArrayDumper(Dumper):
-    format = pq.Format.BINARY
-    oid = _UUID_ARRAY_OID
-
-    def dump(self, obj: bytes) -> Buffer:
-        count = len(obj) // 16
-        head = struct.pack(">iiiii", 1 if count else 0, 0, _UUID_OID, count, 1)
-        if not count:
-            return head[:12]
-        return head + b"".join(
-            b"\0\0\0\x10" + obj[start : start + 16] for start in range(0, len(obj), 16)
-        )
-
-
-class _DigestLoader(Loader):
-    format = pq.Format.BINARY
-
-    def load(self, data: Buffer) -> bytes:
-        return bytes(data)
 
 
 class PostgreSQL:
@@ -88,7 +44,6 @@ class PostgreSQL:
                 "tcp_user_timeout": 45_000,
             },
         )
-        sa.event.listen(engine, "connect", _prepare)
         return engine
 
     def reading(self, engine: sa.Engine) -> sa.Engine:
@@ -152,41 +107,17 @@ class PostgreSQL:
         self, connection: sa.Connection, identities: Sequence[bytes]
     ) -> dict[bytes, bytes]:
         with _digest_cursor(connection) as cursor:
-            # With some 20,000 keys the planner would rather read a table of a few million from
-            # end to end, which halves the rate.
-            cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute(LOOK_UP, (_UuidArray(b"".join(identities)),))
-            found = dict(cursor.fetchall())
-            cursor.execute("SET LOCAL enable_seqscan = on")
-        return found
+            return postgresql_usage.contents(cursor, identities)
 
     def insert_records(
         self, connection: sa.Connection, records: Sequence[NewRecord]
     ) -> dict[bytes, bytes]:
         with _digest_cursor(connection) as cursor:
-            cursor.execute("SAVEPOINT straight")
-            try:
-                _copy(cursor, "usage_key (identity, content, period)", _key_lines(records))
-            except psycopg.errors.UniqueViolation:
-                cursor.execute("ROLLBACK TO SAVEPOINT straight")
-                stored = _stage_keys(cursor, records)
-            else:
-                stored = {}
-            cursor.execute("RELEASE SAVEPOINT straight")
-            fresh = [record for record in records if record.event.identity not in stored]
-            columns = ", ".join(("identity", "total_key", *RECORD_COLUMNS))
-            _copy(cursor, f"usage_record ({columns})", map(_record_line, fresh))
-        return stored
+            return postgresql_usage.insert_records(cursor, records)
 
-    def add_to_totals(
-        self, connection: sa.Connection, totals: Sequence[tuple[bytes, UsageTotal]]
-    ) -> None:
-        columns = list(zip(*(total_row(total) for _, total in totals), strict=True))
-        with _raw(connection).cursor() as cursor:
-            cursor.execute(
-                _ADD_TO_TOTALS,
-                (_UuidArray(b"".join(key for key, _ in totals)), *map(list, columns)),
-            )
+    def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:
+        with _digest_cursor(connection) as cursor:
+            postgresql_usage.add_to_totals(cursor, sums)
 
     def insert_rows(
         self,
@@ -227,75 +158,14 @@ class PostgreSQL:
         return refusal_of(error, database, writes=writes)
 
 
-LOOK_UP = "SELECT identity, content FROM usage_key WHERE identity = ANY(%s)"
-
-_TOTAL_TYPES = (
-    *("int", "int"),
-    *("text",) * 5,
-    *("bigint", "int"),
-    *("bigint", "bigint", "int"),
-    "bigint",
-)
-_ADD_TO_TOTALS = upsert_totals(
-    f"SELECT * FROM unnest(%s::uuid[], {', '.join(f'%s::{kind}[]' for kind in _TOTAL_TYPES)})",
-    modulo="%%",
-)
-assert len(_TOTAL_TYPES) == len(TOTAL_COLUMNS)
-
-
-def _prepare(connection: Any, _record: object) -> None:
-    connection.adapters.register_dumper(_UuidArray, _UuidArrayDumper)
-
-
 def _raw(connection: sa.Connection) -> "psycopg.Connection[Any]":
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
     return raw
 
 
-def _digest_cursor(connection: sa.Connection) -> "psycopg.Cursor[Any]":
-    cursor = _raw(connection).cursor(binary=True)
-    cursor.adapters.register_loader("uuid", _DigestLoader)
-    return cursor
-
-
-def _copy(cursor: "psycopg.Cursor[Any]", target: str, lines: Iterable[str]) -> None:
-    with cursor.copy(f"COPY {target} FROM STDIN") as copy:
-        copy.write("".join(lines).encode())
-
-
-def _key_lines(records: Sequence[NewRecord]) -> Iterator[str]:
-    for record in records:
-        event = record.event
-        yield f"{event.identity.hex()}\t{event.content.hex()}\t{record.period}\n"
-
-
-def _record_line(record: NewRecord) -> str:
-    event = record.event
-    fields = (event.identity.hex(), record.total_key.hex(), *record_row(record))
-    return "\t".join([escaped(field) for field in fields]) + "\n"
-
-
-def _stage_keys(cursor: "psycopg.Cursor[Any]", records: Sequence[NewRecord]) -> dict[bytes, bytes]:
-    """Insert the keys that nobody has stored; return those stored meanwhile, with their content."""
-    cursor.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS staged_key"
-        " (identity uuid, content uuid, period int) ON COMMIT DELETE ROWS"
-    )
-    _copy(cursor, "staged_key", _key_lines(records))
-    cursor.execute(
-        "INSERT INTO usage_key (identity, content, period)"
-        " SELECT identity, content, period FROM staged_key ORDER BY identity"
-        " ON CONFLICT (identity) DO NOTHING RETURNING identity"
-    )
-    inserted = {row[0] for row in cursor.fetchall()}
-    cursor.execute("DELETE FROM staged_key")
-    taken = [r.event.identity for r in records if r.event.identity not in inserted]
-    # A later statement of a READ COMMITTED transaction sees what the others have committed.
-    cursor.execute(LOOK_UP, (_UuidArray(b"".join(taken)),))
-    stored = dict(cursor.fetchall())
-    assert len(stored) == len(taken), "a key was refused and is not stored"
-    return stored
+def _digest_cursor(connection: sa.Connection) -> postgresql_usage.Cursor:
+    return postgresql_usage.digest_cursor(_raw(connection))
 
 
 def _triggers(guard: Guard) -> Iterator[str]:

@@ -1,15 +1,24 @@
-"""Events and totals as the plain values that both dialects bind."""
+"""Usage as the plain values that both dialects bind."""
 
 import msgspec
 
 from chargeback_worker.money import EXA, NANO, exa_whole_and_nano
-from chargeback_worker.period import day_number
 from chargeback_worker.store.dialects import NewRecord
-from chargeback_worker.usage.total import UsageTotal
+from chargeback_worker.usage.total import UsageSum
 
-RECORD_COLUMNS = (
+GRAIN_COLUMNS = (
+    "total_key",
     "period",
     "day",
+    "team_id",
+    "user_id",
+    "agent_id",
+    "resource_type",
+    "labels",
+)
+"""What a record has in common with its total."""
+RECORD_COLUMNS = (
+    "identity",
     "time_us",
     "cost_nano",
     "quantity_whole",
@@ -19,22 +28,11 @@ RECORD_COLUMNS = (
     "received_us",
     "source",
     "usage_id",
-    "team_id",
-    "user_id",
-    "agent_id",
-    "resource_type",
     "resource_id",
-    "labels",
     "metadata",
 )
-TOTAL_COLUMNS = (
-    "period",
-    "day",
-    "team_id",
-    "user_id",
-    "agent_id",
-    "resource_type",
-    "labels",
+"""What it has for itself."""
+SUM_COLUMNS = (
     "cost_whole",
     "cost_nano",
     "quantity_exa",
@@ -49,46 +47,43 @@ def labels_text(labels: tuple[str | None, ...]) -> str | None:
     return msgspec.json.encode(labels).decode() if labels else None
 
 
-def record_row(record: NewRecord) -> tuple[int | str | None, ...]:
-    """The columns of a record after its identity and total key, in `RECORD_COLUMNS` order."""
-    event = record.event
-    quantity_whole, quantity_nano = divmod(event.quantity, NANO)
+def grain_row(
+    sum_: UsageSum,
+) -> tuple[bytes, int, int, str | None, str | None, str | None, str, str | None]:
+    """The values of `GRAIN_COLUMNS`."""
     return (
-        record.period,
-        event.day,
+        sum_.key,
+        sum_.period,
+        sum_.day,
+        sum_.team,
+        sum_.user,
+        sum_.agent,
+        sum_.resource_type,
+        labels_text(sum_.labels),
+    )
+
+
+def record_row(record: NewRecord) -> tuple[bytes | int | str | None, ...]:
+    """The values of `RECORD_COLUMNS`."""
+    event = record.event
+    return (
+        event.identity,
         event.time_us,
         event.cost,
-        quantity_whole,
-        quantity_nano,
+        *divmod(event.quantity, NANO),
         record.cursor_id,
         record.position,
         record.received_us,
         event.source,
         event.usage_id,
-        event.team,
-        event.user,
-        event.agent,
-        event.resource_type,
         event.resource_id,
-        labels_text(event.labels),
         event.metadata,
     )
 
 
-def total_row(total: UsageTotal) -> tuple[int | str | None, ...]:
-    """The columns of a total after its key, in `TOTAL_COLUMNS` order."""
-    return (
-        total.period.number,
-        day_number(total.day),
-        total.team,
-        total.user,
-        total.agent,
-        total.resource_type,
-        labels_text(total.labels),
-        *divmod(total.cost, NANO),
-        *exa_whole_and_nano(total.quantity),
-        total.records,
-    )
+def sum_row(sum_: UsageSum) -> tuple[int, ...]:
+    """The values of `SUM_COLUMNS`."""
+    return (*divmod(sum_.cost, NANO), *exa_whole_and_nano(sum_.quantity), sum_.records)
 
 
 def upsert_totals(source: str, *, modulo: str = "%") -> str:
@@ -96,8 +91,8 @@ def upsert_totals(source: str, *, modulo: str = "%") -> str:
 
     `modulo` is how the driver wants that operator written.
     """
-    columns = ", ".join(("total_key", *TOTAL_COLUMNS))
-    both = {name: f"usage_total.{name} + excluded.{name}" for name in TOTAL_COLUMNS[-6:]}
+    columns = ", ".join((*GRAIN_COLUMNS, *SUM_COLUMNS))
+    both = {name: f"usage_total.{name} + excluded.{name}" for name in SUM_COLUMNS}
     cost_whole = f"{both['cost_whole']} + ({both['cost_nano']}) / {NANO}"
     whole = f"{both['quantity_whole']} + ({both['quantity_nano']}) / {NANO}"
     added = {

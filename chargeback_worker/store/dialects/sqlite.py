@@ -20,13 +20,15 @@ from chargeback_worker.errors import ChargebackError, Conflict, Misconfigured, U
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects.guards import GUARDS, Guard
 from chargeback_worker.store.dialects.rows import (
+    GRAIN_COLUMNS,
     RECORD_COLUMNS,
-    TOTAL_COLUMNS,
+    SUM_COLUMNS,
+    grain_row,
     record_row,
-    total_row,
+    sum_row,
     upsert_totals,
 )
-from chargeback_worker.usage.total import UsageTotal
+from chargeback_worker.usage.total import UsageSum
 
 BUSY_TIMEOUT_S = 30
 _VARIABLES_MAX = 30_000
@@ -173,21 +175,19 @@ class SQLite:
         raw = _raw(connection)
         raw.executemany(
             "INSERT INTO usage_key (identity, content, period) VALUES (?, ?, ?)",
-            [(record.event.identity, record.event.content, record.period) for record in records],
+            [(r.event.identity, r.event.content, r.total.period) for r in records],
         )
-        columns = ("identity", "total_key", *RECORD_COLUMNS)
+        grains = {id(record.total): grain_row(record.total) for record in records}
         raw.executemany(
-            _insert("usage_record", columns),
-            [(record.event.identity, record.total_key, *record_row(record)) for record in records],
+            _insert("usage_record", (*RECORD_COLUMNS, *GRAIN_COLUMNS)),
+            [record_row(record) + grains[id(record.total)] for record in records],
         )
         return {}
 
-    def add_to_totals(
-        self, connection: sa.Connection, totals: Sequence[tuple[bytes, UsageTotal]]
-    ) -> None:
-        marks = ", ".join("?" * (1 + len(TOTAL_COLUMNS)))
+    def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:
+        marks = ", ".join("?" * len(GRAIN_COLUMNS + SUM_COLUMNS))
         _raw(connection).executemany(
-            upsert_totals(f"VALUES ({marks})"), [(key, *total_row(total)) for key, total in totals]
+            upsert_totals(f"VALUES ({marks})"), [grain_row(sum_) + sum_row(sum_) for sum_ in sums]
         )
 
     def insert_rows(

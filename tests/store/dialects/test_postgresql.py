@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from chargeback_worker.errors import Unavailable
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store import Store, schema, usage
-from chargeback_worker.store.dialects import postgresql as dialect
+from chargeback_worker.store.dialects import NewRecord
+from chargeback_worker.store.dialects import postgresql_usage as dialect
 from chargeback_worker.store.dialects.postgresql import PostgreSQL
 from chargeback_worker.store.dialects.postgresql_errors import AccessRefused
 from chargeback_worker.store.tables import usage_total
@@ -67,9 +68,9 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     taken: list[int] = []
     real = dialect._stage_keys
 
-    def spied(cursor: object, records: Sequence[object]) -> dict[bytes, bytes]:
+    def spied(cursor: dialect.Cursor, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
         taken.append(len(records))
-        return real(cursor, records)  # type: ignore[arg-type]
+        return real(cursor, records)
 
     monkeypatch.setattr(dialect, "_stage_keys", spied)
     return taken

@@ -1,0 +1,70 @@
+"""What a door hands to the ingest step, and what the step answers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from chargeback_worker.store.cursors import Tally
+from chargeback_worker.usage.event import RawEvent, RefusedEvent, UsageEvent
+
+
+class Outcome(StrEnum):
+    """How an event ends: exactly one of these."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    QUARANTINED = "quarantined"
+
+
+class ReadEvent(NamedTuple):
+    """A message and what it says."""
+
+    raw: RawEvent
+    said: UsageEvent | RefusedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one cursor delivers: the events of a poll of one partition, or some lines of a file.
+
+    `expected` is where the cursor must stand and `new` where it stands afterwards; both None for a
+    door without positions. `replays`: the positions are ids of quarantined events.
+    """
+
+    cursor_id: int
+    events: Sequence[ReadEvent]
+    expected: int | None = None
+    new: int | None = None
+    replays: bool = False
+
+    def usable(self) -> Iterator[UsageEvent]:
+        """The events that were not refused."""
+        for _, said in self.events:
+            if type(said) is UsageEvent:
+                yield said
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """`outcomes` in the order of the part's events; `late` counts accepted events."""
+
+    tally: Tally
+    outcomes: tuple[Outcome, ...]
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """One result a part, in their order."""
+
+    parts: tuple[PartResult, ...]
+
+    @property
+    def tally(self) -> Tally:
+        return sum((part.tally for part in self.parts), Tally())
+
+    @property
+    def late(self) -> int:
+        return sum(part.late for part in self.parts)
