@@ -1,5 +1,7 @@
 """What is fixed for ever in a database at its first start: the grain of its totals."""
 
+from collections.abc import Mapping
+
 import msgspec
 import sqlalchemy as sa
 
@@ -26,12 +28,10 @@ _SETTINGS = {"timezone": "billing.timezone", "labels": "grain.labels", "source":
 
 def settle_grain(transaction: Transaction, grain: Grain) -> None:
     """Store the grain at the first start; afterwards compare it. Raises GrainChanged."""
-    stored = read(transaction)
     given = {name: msgspec.json.encode(getattr(grain, name)).decode() for name in _SETTINGS}
+    stored = _settled(transaction, given)
     for name, value in given.items():
-        if name not in stored:
-            _write(transaction, name, value)
-        elif stored[name] != value:
+        if stored[name] != value:
             raise GrainChanged(
                 _SETTINGS[name], msgspec.json.decode(stored[name]), msgspec.json.decode(value)
             )
@@ -42,11 +42,9 @@ def settle_first_period(transaction: Transaction, given: Period | None, this: Pe
 
     Where none is given it is the month of the first start, `this` then, and stays so.
     """
-    stored = read(transaction).get("first_period")
-    wanted = str(given or stored or this)
-    if stored is None:
-        _write(transaction, "first_period", wanted)
-    elif stored != wanted:
+    stored = _settled(transaction, {"first_period": str(given or this)})["first_period"]
+    wanted = str(given or stored)
+    if stored != wanted:
         transaction.execute(
             sa.update(installation)
             .where(installation.c.name == "first_period")
@@ -80,5 +78,17 @@ def first_period(transaction: Transaction) -> Period:
     return Period.parse(read(transaction)["first_period"])
 
 
-def _write(transaction: Transaction, name: str, value: str) -> None:
-    transaction.execute(sa.insert(installation).values(name=name, value=value))
+def _settled(transaction: Transaction, given: Mapping[str, str]) -> dict[str, str]:
+    """All that is fixed, after what is missing of `given` was written; of several processes that
+    start at once the first one writes."""
+    stored = read(transaction)
+    missing = sorted(given.keys() - stored.keys())
+    for name in missing:
+        transaction.execute(
+            sa.text(
+                "INSERT INTO installation (name, value) VALUES (:name, :value)"
+                " ON CONFLICT (name) DO NOTHING"
+            ),
+            {"name": name, "value": given[name]},
+        )
+    return read(transaction) if missing else stored

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from chargeback_worker.period import Period
@@ -42,3 +44,26 @@ def test_a_grain_that_changes_is_refused_by_the_name_of_its_setting(
         installation.settle_grain(transaction, changed)
     with store.read() as transaction:
         assert installation.read_grain(transaction) == Grain("UTC", ("model",), "gateway")
+
+
+def test_workers_that_start_at_once_on_a_new_database_all_start(
+    ready_url: str,
+) -> None:
+    ready = threading.Barrier(4)
+    started: list[Period] = []
+
+    def start() -> None:
+        store = Store(ready_url)
+        ready.wait(30)
+        with store.begin() as transaction:
+            installation.settle_grain(transaction, Grain("UTC", ("model",)))
+            installation.settle_first_period(transaction, None, MAY)
+            started.append(installation.first_period(transaction))
+        store.close()
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert started == [MAY] * 4
