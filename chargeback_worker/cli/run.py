@@ -25,6 +25,7 @@ from chargeback_worker.store import heartbeats
 from chargeback_worker.store.audit import Act
 from chargeback_worker.worker.consumer import UsageConsumer
 from chargeback_worker.worker.health import Health
+from chargeback_worker.worker.interpreter import suit_batches
 from chargeback_worker.worker.lifecycle import Beat, Role, monotonic_s, run_roles
 from chargeback_worker.worker.logs import configure
 from chargeback_worker.worker.monitor import Monitor
@@ -63,6 +64,7 @@ def run(
     with session(context).opened() as app, app.store.only_worker():
         kafka = settings.kafka
         app.require_topics(kafka.usage_topic, kafka.invoices_topic)
+        suit_batches()
         ended = run_worker(app, wanted)
     if isinstance(ended, ChargebackError):
         raise ended

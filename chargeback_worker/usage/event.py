@@ -217,10 +217,10 @@ class Reader:
 
     def _time(self, timestamp: object, envelope: Envelope | None, now_us: int) -> tuple[int, int]:
         """The instant and its billing day."""
-        if timestamp in MISSING and envelope is not None:
-            timestamp = envelope.time
-        if timestamp in MISSING:
-            raise Refusal(Reason.MISSING_TIMESTAMP, "It has no timestamp.")
+        if timestamp is None or timestamp == "":
+            timestamp = None if envelope is None else envelope.time
+            if timestamp in MISSING:
+                raise Refusal(Reason.MISSING_TIMESTAMP, "It has no timestamp.")
         time_us = self._instants.us(timestamp)
         if not _FIRST_US <= time_us <= _LAST_US or time_us > now_us + self._max_future_us:
             raise self._out_of_range(timestamp, time_us, now_us)

@@ -7,7 +7,6 @@ which is written again digit by digit.
 
 import json
 import re
-from collections.abc import Iterable
 from typing import NoReturn
 
 import msgspec
@@ -63,7 +62,7 @@ def _check_texts(text: bytes, document: JsonObject) -> None:
     decoded texts account for. Only then, or where a backslash is escaped and quotes cannot simply
     be counted, are the bytes read a second time.
     """
-    texts = len(document) + _count_texts(document.values(), NESTING_MAX)
+    texts = _texts_in(document, NESTING_MAX)
     quotes = text.count(b'"')
     if b"\\" not in text:
         if quotes != 2 * texts:
@@ -77,19 +76,30 @@ def _check_texts(text: bytes, document: JsonObject) -> None:
         )
 
 
-def _count_texts(values: Iterable[object], levels: int) -> int:
-    """How many texts some values hold at any depth, keys included."""
-    if not levels:
-        raise _too_deep()
-    count = 0
-    for value in values:
+def _texts_in(document: JsonObject, levels: int) -> int:
+    """How many texts an object holds at any depth, keys included."""
+    count = len(document)
+    for value in document.values():
         kind = type(value)
         if kind is str:
             count += 1
-        elif kind is dict:
-            count += len(value) + _count_texts(value.values(), levels - 1)  # type: ignore
-        elif kind is list:
-            count += _count_texts(value, levels - 1)  # type: ignore
+        elif kind is dict or kind is list:
+            count += _texts_below(value, levels - 1)
+    return count
+
+
+def _texts_below(value: object, levels: int) -> int:
+    if not levels:
+        raise _too_deep()
+    if type(value) is dict:
+        return _texts_in(value, levels)
+    count = 0
+    for item in value:  # type: ignore[attr-defined]
+        kind = type(item)
+        if kind is str:
+            count += 1
+        elif kind is dict or kind is list:
+            count += _texts_below(item, levels - 1)
     return count
 
 

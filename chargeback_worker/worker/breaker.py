@@ -1,14 +1,14 @@
 """Stops a partition when too many of its events are refused: a producer is broken, not an event."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from fractions import Fraction
 
 
 class RefusalBreaker:
     """Watches one partition: `run` refusals in a row, or over `share` of a full window, trip it.
 
-    Events are shown to it before they are written, and noted once they are: what trips it is never
+    Events are shown to it before they are written, and noted when they are: what trips it is never
     written, so that the quarantine does not fill with a topic's worth of broken events.
     """
 
@@ -19,8 +19,10 @@ class RefusalBreaker:
         self._refused = 0
         self._run = 0
 
-    def fault(self, refused: Iterable[bool]) -> str | None:
+    def fault(self, refused: Sequence[bool]) -> str | None:
         """Why these events would trip it, or None. Changes nothing."""
+        if self._nothing_refused(refused):
+            return None
         trial = RefusalBreaker(self._share, self._run_max, self._recent.maxlen or 1)
         trial._recent.extend(self._recent)
         trial._refused, trial._run = self._refused, self._run
@@ -33,10 +35,18 @@ class RefusalBreaker:
                 return f"{trial._refused} of the last {len(trial._recent)} events are refused"
         return None
 
-    def note(self, refused: Iterable[bool]) -> None:
-        """These events were written."""
+    def note(self, refused: Sequence[bool]) -> None:
+        """These events are written."""
+        if self._nothing_refused(refused):
+            self._recent.extend(refused)
+            self._run = 0
+            return
         for one in refused:
             self._note(one)
+
+    def _nothing_refused(self, refused: Sequence[bool]) -> bool:
+        """Neither among these nor among the last ones, as nearly always."""
+        return not self._refused and True not in refused
 
     def _note(self, refused: bool) -> None:
         if len(self._recent) == self._recent.maxlen:

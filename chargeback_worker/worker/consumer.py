@@ -1,15 +1,17 @@
 """The ingest role: polls the usage topic and hands whole polls to the ingest step.
 
-Where reading goes on is the store's business (`positions`); this loop keeps the rule that after any
-rollback the batch is dropped and its partitions are put back before anything is read on. While the
-database is away it keeps polling with everything paused, so that the group keeps its partitions.
-The client fetches the next batch in a thread of its own while the database works on this one.
+Where reading goes on is the store's business (`positions`). While the database works on one batch,
+the next one is polled, read and gathered. Nothing is lost or doubled by that: whenever a batch does
+not end well, and whenever the group gives or takes partitions, what was gathered behind it is
+dropped, and partitions are put back to where the store stands before anything is read on. While
+the database is away this loop keeps polling with everything paused, so that the group keeps its
+partitions.
 """
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -23,23 +25,28 @@ from chargeback_worker.pipeline import ingest as step
 from chargeback_worker.pipeline import offsets
 from chargeback_worker.settings import Settings
 from chargeback_worker.store import Store
-from chargeback_worker.store.cursors import PositionTaken
 from chargeback_worker.usage.event import RawEvent, Reader, RefusedEvent
+from chargeback_worker.worker.background import Background, Worker
+from chargeback_worker.worker.gathered import Gathered
 from chargeback_worker.worker.lifecycle import BackOff, Beat
 from chargeback_worker.worker.positions import Positions
 from chargeback_worker.worker.shown import Shown
+from chargeback_worker.worker.silence import Silence
+from chargeback_worker.worker.writing import Ended, Writing
 
 _log = structlog.get_logger(__name__)
 
 # Long enough for a join of the group to end within one poll; data ends it at once.
 POLL_S = 1.0
+# While a batch is written: how soon its end is seen where nothing comes meanwhile.
+_BETWEEN_S = 0.02
+# So few that messages are read while they are still in the processor's cache.
+_POLL_EVENTS = 2_000
+# Of large events fewer are gathered.
+_BATCH_BYTES = 32 << 20
 _GROUP_COMMIT_S = 1.0
 # Events written one by one take two transactions each; a turn must stay short all the same.
 _CAREFUL_EVENTS = 200
-# A broker that is away is met with silence: after so long without a message it is asked.
-_SILENCE_S = 10.0
-# Longer than the session of a member that was killed lasts, for which the group waits.
-_JOIN_S = 30.0
 
 
 @dataclass(slots=True)
@@ -52,6 +59,7 @@ class UsageConsumer:
     reader: Reader
     metrics: Metrics
     now_us: Callable[[], int]
+    writer: Callable[[], Worker[Ended]] = lambda: Background("ingest-writer")
     undecodable: Counter[tuple[TopicPartition, int]] = field(default_factory=Counter)
 
     def run(self, stop: threading.Event, beat: Beat) -> None:
@@ -76,17 +84,17 @@ class UsageConsumer:
         consumer = self.broker.consumer(kafka.group_id, kafka.group_instance_id)
         session = Session(self, consumer, beat, back_off)
         try:
-            consumer.subscribe(kafka.usage_topic, session.positions)
+            consumer.subscribe(kafka.usage_topic, session)
             while not stop.is_set():
                 session.turn()
-            session.commit_group()
+            session.end()
         finally:
+            session.abandon()
             consumer.close()
-            session.hide()
 
 
 class Session:
-    """One consumer and what is known of its partitions."""
+    """One consumer and what is known of its partitions; it listens to what the group gives."""
 
     def __init__(
         self, role: UsageConsumer, consumer: Consumer, beat: Beat, back_off: BackOff
@@ -99,11 +107,8 @@ class Session:
         self._zone: ZoneInfo = role.settings.billing.zone
         self._committed_s = 0.0
         self._shown = Shown(role.metrics)
-        self._heard_s = time.monotonic()
-        self._joined_s = time.monotonic()
-        self._silence: str | None = None
-        # Where partitions stood that had messages and gave none, when last looked at.
-        self._kept_back: dict[TopicPartition, int] = {}
+        self._gathered = Gathered(role.settings.ingest.batch_events, _BATCH_BYTES)
+        self._writing = Writing(self._ingest, role.writer())
         self.positions = Positions(
             role.store,
             consumer,
@@ -112,21 +117,23 @@ class Session:
             role.now_us,
             role.undecodable,
         )
+        self._silence = Silence(consumer, self.positions, role.settings.kafka.usage_topic)
 
     def turn(self) -> None:
         """One poll and what follows from it."""
-        waits = bool(self.positions.waiting)
-        # With something to put back, do not stay longer in the poll than the back-off says.
-        pause_s = self._back_off.next_s() if waits else POLL_S
-        polled = self._consumer.poll(pause_s, self._events_max())
-        self._await_join()
-        self._listen(bool(polled))
-        self._beat(self._trouble())
+        polled = self._consumer.poll(self._poll_s(), self._events_max())
+        self._silence.polled(bool(polled))
+        if not self._writing.under_way:
+            # Only then: a database that never answers must be seen by who watches the beats.
+            self._beat(self._silence.trouble())
         try:
-            parts = self._parts(polled)
-            if parts:
-                self._write(parts)
-            self.positions.place_waiting()
+            self._land(wait=False)
+            self._gather(polled)
+            self._hand_over()
+            if self.positions.waiting:
+                # Where the store stands is known when nothing is being written.
+                self._land(wait=True)
+                self.positions.place_waiting()
         except ConsumerBroken:
             raise
         except Unavailable as error:
@@ -138,97 +145,107 @@ class Session:
         if time.monotonic() - self._committed_s > _GROUP_COMMIT_S:
             self.commit_group()
 
+    def on_assigned(self, partitions: Collection[TopicPartition]) -> None:
+        self._drop_all()
+        self.positions.on_assigned(partitions)
+
+    def on_revoked(self, partitions: Collection[TopicPartition]) -> None:
+        self._drop_all()
+        self.positions.on_revoked(partitions)
+
+    def on_lost(self, partitions: Collection[TopicPartition]) -> None:
+        self._drop_all()
+        self.positions.on_lost(partitions)
+
     def commit_group(self) -> None:
         """Write the group's offsets: for lag displays, never read by us."""
         self._committed_s = time.monotonic()
         self._consumer.commit(
-            {partition: held.expected for partition, held in self.positions.held.items()}
+            {partition: held.stored for partition, held in self.positions.held.items()}
         )
 
-    def hide(self) -> None:
-        """The session has ended."""
+    def end(self) -> None:
+        """Let what is being written end; what is gathered behind it is read again by the next."""
+        self._land(wait=True)
+        self.commit_group()
+
+    def abandon(self) -> None:
+        """The consumer has ended, and with it what was gathered; nothing is under way after it."""
+        self._drop_all()
         self._shown.hide()
 
-    def _events_max(self) -> int:
-        most = self._settings.ingest.batch_events
-        careful = any(held.careful for held in self.positions.held.values())
-        return min(most, _CAREFUL_EVENTS) if careful else most
-
-    def _await_join(self) -> None:
-        """A client whose join of the group went astray polls on for ever without a word."""
-        now_s = time.monotonic()
-        if self.positions.joined:
-            self._joined_s = now_s
-        elif now_s - self._joined_s > _JOIN_S:
-            raise ConsumerBroken(f"the group has not said what is ours for {_JOIN_S:.0f} s")
-
-    def _listen(self, heard: bool) -> None:
-        """When nothing comes, find out why: a poll tells neither that the broker is away nor that
-        the client is stuck with messages that it does not give."""
-        if heard:
-            self._heard_s, self._silence = time.monotonic(), None
-            self._kept_back = {}
-            return
-        if time.monotonic() - self._heard_s <= _SILENCE_S:
-            return
-        self._heard_s = time.monotonic()
-        held = self.positions.held
-        asked = list(held) or [TopicPartition(self._settings.kafka.usage_topic, 0)]
-        try:
-            ends = self._consumer.end_offsets(asked)
-        except ConsumerBroken:
-            raise
-        except Unavailable as error:
-            self._silence, self._kept_back = str(error), {}
-            return
-        self._silence = None
-        behind = {p: one.expected for p, one in held.items() if ends.get(p, 0) > one.expected}
-        stuck = sorted(str(p) for p, at in behind.items() if self._kept_back.get(p) == at)
-        if stuck:
-            raise ConsumerBroken(f"it does not give the messages there are in {', '.join(stuck)}")
-        self._kept_back = behind
-
-    def _trouble(self) -> str | None:
-        if self._silence is not None:
-            return self._silence
-        if not self.positions.joined:
-            return "its place in the group"
+    def _poll_s(self) -> float:
         if self.positions.waiting:
-            return "the positions of its partitions"
-        if self.positions.stopped:
-            return f"a person: stopped {', '.join(map(str, sorted(self.positions.stopped)))}"
-        return None
+            # With something to put back, do not stay longer in the poll than the back-off says.
+            return self._back_off.next_s()
+        return _BETWEEN_S if self._writing.under_way else POLL_S
+
+    def _events_max(self) -> int:
+        careful = any(held.careful for held in self.positions.held.values())
+        return min(_CAREFUL_EVENTS if careful else _POLL_EVENTS, max(1, self._gathered.room))
 
     def _hold_all(self, error: Unavailable) -> None:
         _log.warning("reading is held", action="held", error=str(error))
+        self._gathered.clear()
         self.positions.hold_all()
         self._beat(str(error))
 
-    def _parts(
-        self, polled: dict[TopicPartition, list[Message]]
-    ) -> dict[TopicPartition, step.Part]:
-        """What was polled, read, and how far each partition has come by it."""
+    def _drop_all(self) -> None:
+        """Let what is being written end, however it does, and forget what was gathered behind."""
+        self._gathered.clear()
+        try:
+            ended = self._writing.ended(wait=True)
+        except Unavailable as error:
+            _log.warning("batch not written", action="not_written", error=str(error))
+            return
+        if ended is not None:
+            self._note(ended)
+
+    def _gather(self, polled: dict[TopicPartition, list[Message]]) -> None:
+        """Read what was polled, and note how far each partition has come by it."""
         lost = polled.keys() - self.positions.held.keys() - self.positions.waiting
         lost -= self.positions.stopped.keys()
         if lost:
             raise ConsumerBroken(f"messages of {sorted(map(str, lost))} came without a position")
-        parts = {}
         for partition, held in list(self.positions.held.items()):
             new = self._consumer.position(partition)
             if new is None or new == held.expected:
                 continue
             if new < held.expected:
                 # The client has been given the partition anew since it last told us.
+                self._gathered.drop([partition])
                 self.positions.wait_for([partition])
                 continue
             raws = [_raw(message) for message in polled.get(partition, ())]
             events = step.read_events(self._role.reader, raws, self._role.now_us())
-            fault = held.breaker.fault(_refused(events))
+            refused = [isinstance(event.said, RefusedEvent) for event in events]
+            fault = held.breaker.fault(refused)
             if fault is not None:
-                self.positions.stop(partition, _breaker_sentence(partition, fault))
+                self._stop(partition, fault)
                 continue
-            parts[partition] = step.Part(held.cursor_id, events, held.expected, new)
-        return parts
+            held.breaker.note(refused)
+            self._gathered.add(partition, held.cursor_id, events, range(held.expected, new))
+            held.expected = new
+
+    def _stop(self, partition: TopicPartition, fault: str) -> None:
+        # What was read before it is read again, once a person has decided; and the reason is
+        # written after the last commit, which would clear it.
+        self._gathered.drop([partition])
+        self._land(wait=True)
+        if partition in self.positions.held:
+            self.positions.stop(partition, _breaker_sentence(partition, fault))
+
+    def _hand_over(self) -> None:
+        """Have what was gathered written, if nothing else is; wait for it only if it is full."""
+        if not self._gathered:
+            return
+        if any(held.careful for held in self.positions.held.values()):
+            self._land(wait=True)
+            self._write(self._gathered.take())
+        elif not self._gathered.room:
+            self._land(wait=True)
+        if self._gathered and not self._writing.under_way:
+            self._writing.begin(self._gathered.take())
 
     def _write(self, parts: dict[TopicPartition, step.Part]) -> None:
         careful = {p for p in parts if self.positions.held[p].careful}
@@ -257,40 +274,47 @@ class Session:
         held.careful = max(0, held.careful - len(part.events))
 
     def _commit(self, parts: dict[TopicPartition, step.Part]) -> bool:
-        """One transaction. False where another worker owns a partition: nothing was written."""
-        began_s = time.monotonic()
-        try:
-            result = step.ingest(
-                self._role.store,
-                list(parts.values()),
-                zone=self._zone,
-                quarantine_bytes_max=self._settings.quarantine.max_bytes,
-                now_us=self._role.now_us(),
-            )
-        except PositionTaken as error:
-            _log.warning("batch dropped", action="position_taken", error=str(error))
-            self.positions.wait_for(list(parts))
-            return False
-        for partition, part in parts.items():
-            held = self.positions.held[partition]
-            assert part.new is not None
-            held.expected = part.new
-            held.breaker.note(_refused(part.events))
-        self._shown.committed(
-            result.tally,
-            [event for part in parts.values() for event in part.events],
-            took_s=time.monotonic() - began_s,
+        """One transaction, waited for. False where another worker owns a partition."""
+        self._writing.begin(parts)
+        return self._land(wait=True)
+
+    def _ingest(self, parts: Sequence[step.Part]) -> step.IngestResult:
+        return step.ingest(
+            self._role.store,
+            parts,
+            zone=self._zone,
+            quarantine_bytes_max=self._settings.quarantine.max_bytes,
             now_us=self._role.now_us(),
         )
+
+    def _land(self, *, wait: bool) -> bool:
+        """Take note of the batch that was being written, if it has ended, or wait for that.
+
+        False where another worker owns a partition of it: nothing was written.
+        """
+        ended = self._writing.ended(wait=wait)
+        if ended is None or self._note(ended):
+            return True
+        self._gathered.drop(ended.parts)
+        held = self.positions.held
+        self.positions.wait_for([partition for partition in ended.parts if partition in held])
+        return False
+
+    def _note(self, ended: Ended) -> bool:
+        """Whether it was written."""
+        if ended.result is None:
+            _log.warning("batch dropped", action="position_taken", error=str(ended.taken))
+            return False
+        for partition, part in ended.parts.items():
+            if (held := self.positions.held.get(partition)) is not None:
+                assert part.new is not None
+                held.stored = part.new
+        self._shown.committed(ended, now_us=self._role.now_us())
         return True
 
 
 def _raw(message: Message) -> RawEvent:
     return RawEvent(message.value, message.headers, message.key, message.offset)
-
-
-def _refused(events: Sequence[step.ReadEvent]) -> list[bool]:
-    return [isinstance(event.said, RefusedEvent) for event in events]
 
 
 def _breaker_sentence(partition: TopicPartition, fault: str) -> str:

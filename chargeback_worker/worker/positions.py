@@ -27,11 +27,13 @@ _log = structlog.get_logger(__name__)
 class Partition:
     """One partition of ours.
 
+    It was read up to `expected`, and what the store has of it ends at `stored`.
     `careful` counts the events still to be written each by itself, because the last attempts
     failed; `trying` is set while one of them is noted as tried and not yet written.
     """
 
     cursor_id: int
+    stored: int
     expected: int
     careful: int
     breaker: RefusalBreaker
@@ -40,7 +42,7 @@ class Partition:
 
 @dataclass(slots=True)
 class Positions:
-    """The listener of one consumer, and the state of its partitions."""
+    """The state of the partitions of one consumer, by what its listener is told."""
 
     store: Store
     consumer: Consumer
@@ -123,6 +125,7 @@ class Positions:
         share = self.limits.max_refused
         self.held[partition] = Partition(
             cursor.cursor_id,
+            cursor.next_position,
             cursor.next_position,
             self.limits.batch_events if cursor.attempts >= offsets.ATTEMPTS_MAX else 0,
             RefusalBreaker(Fraction(share.share), share.run, share.window),

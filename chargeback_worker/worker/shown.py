@@ -1,15 +1,14 @@
 """What the ingest role shows of itself: what it wrote, and how far each of its partitions is."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 
 import structlog
 
 from chargeback_worker.broker import TopicPartition
 from chargeback_worker.metrics import Metrics
-from chargeback_worker.pipeline.ingest import Outcome, ReadEvent
-from chargeback_worker.store.cursors import Tally
-from chargeback_worker.usage.event import UsageEvent
+from chargeback_worker.pipeline.ingest import Outcome
 from chargeback_worker.worker.positions import Positions
+from chargeback_worker.worker.writing import Ended
 
 _log = structlog.get_logger(__name__)
 
@@ -22,20 +21,19 @@ class Shown:
         self._partitions: set[TopicPartition] = set()
         self._has_committed = False
 
-    def committed(
-        self, tally: Tally, events: Iterable[ReadEvent], *, took_s: float, now_us: int
-    ) -> None:
-        """Count the events of one transaction."""
-        metrics = self._metrics
+    def committed(self, ended: Ended, *, now_us: int) -> None:
+        """Count the events of a transaction that was committed."""
+        assert ended.result is not None
+        metrics, tally = self._metrics, ended.result.tally
         if not self._has_committed:
             self._has_committed = True
             _log.info("first batch committed", action="first_commit", events=tally.consumed)
         for outcome in Outcome:
             metrics.events.labels(outcome.value).inc(getattr(tally, outcome.value))
-        metrics.commit_seconds.observe(took_s)
+        metrics.commit_seconds.observe(ended.took_s)
         metrics.batch_events.observe(tally.consumed)
         newest = max(
-            (event.said.time_us for event in events if isinstance(event.said, UsageEvent)),
+            [event.time_us for part in ended.parts.values() for event in part.usable()],
             default=None,
         )
         if newest is not None:
@@ -57,7 +55,7 @@ class Shown:
             held = positions.held.get(partition)
             self._metrics.partition_stopped.labels(*labels).set(held is None)
             if held is not None and partition in ends:
-                lag = max(0, ends[partition] - held.expected)
+                lag = max(0, ends[partition] - held.stored)
                 self._metrics.consumer_lag.labels(*labels).set(lag)
 
     def hide(self) -> None:

@@ -18,9 +18,10 @@ from chargeback_worker.store.audit import Act
 from chargeback_worker.store.cursors import Cursor, Door
 from chargeback_worker.store.dialects.sqlite import DatabaseUnusable
 from chargeback_worker.usage.event import Grain, Reader
-from chargeback_worker.worker import consumer as role_of_ingest
+from chargeback_worker.worker import silence
 from chargeback_worker.worker.consumer import Session, UsageConsumer
 from chargeback_worker.worker.lifecycle import BackOff
+from tests.support.at_once import AtOnce
 
 TOPIC = "usage-events"
 NOW_US = 1_800_000_000_000_000
@@ -43,6 +44,7 @@ class Rig:
             Reader(Grain("UTC")),
             self.metrics,
             lambda: NOW_US,
+            AtOnce,
         )
 
     def session(self, role: UsageConsumer | None = None) -> Session:
@@ -51,7 +53,7 @@ class Rig:
             self.ended.evict()
         consumer = self.ended = self.broker.consumer("chargeback")
         session = Session(role or self.role(), consumer, lambda waits_for=None: None, BackOff())
-        consumer.subscribe(TOPIC, session.positions)
+        consumer.subscribe(TOPIC, session)
         return session
 
     def put(self, *ids: int, partition: int = 0) -> None:
@@ -262,7 +264,7 @@ def test_records_of_a_partition_without_a_position_discard_the_consumer(rig: Rig
 def test_a_client_that_keeps_messages_back_is_discarded_once_it_was_given_time(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(role_of_ingest, "_SILENCE_S", 0.0)
+    monkeypatch.setattr(silence, "_SILENCE_S", 0.0)
     session = rig.session()
     _turn(session)
     assert rig.ended is not None
@@ -282,7 +284,7 @@ def test_a_client_that_the_group_never_answers_is_discarded(
     rig.put(1)
     session = rig.session()
     assert rig.ended is not None
-    monkeypatch.setattr(role_of_ingest, "_JOIN_S", 0.0)
+    monkeypatch.setattr(silence, "_JOIN_S", 0.0)
     with monkeypatch.context() as patch:
         patch.setattr(rig.ended, "poll", lambda _timeout_s, _max_records: {})
         with pytest.raises(ConsumerBroken, match="the group has not said"):
@@ -294,7 +296,7 @@ def test_a_client_that_the_group_never_answers_is_discarded(
 def test_a_partition_that_is_at_its_end_is_no_reason_to_discard_anything(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(role_of_ingest, "_SILENCE_S", 0.0)
+    monkeypatch.setattr(silence, "_SILENCE_S", 0.0)
     rig.put(1)
     session = rig.session()
     _turn(session, 12)
@@ -418,7 +420,7 @@ def test_a_session_that_ended_shows_no_lag_of_partitions_that_are_not_its_own(ri
     rig.put(1)
     _turn(session)
     assert b"chargeback_consumer_lag{" in rig.metrics.exposition()
-    session.hide()
+    session.abandon()
     assert b"chargeback_consumer_lag{" not in rig.metrics.exposition()
 
 

@@ -20,7 +20,7 @@ from chargeback_worker.settings import Kafka, Settings
 from chargeback_worker.store import Store, cursors, schema
 from chargeback_worker.store.cursors import Cursor, Door
 from chargeback_worker.usage.event import Grain, Reader
-from chargeback_worker.worker import consumer as role
+from chargeback_worker.worker import silence
 from chargeback_worker.worker.consumer import Session, UsageConsumer
 from chargeback_worker.worker.lifecycle import BackOff
 from tests.support.brokers import BrokerServer
@@ -138,7 +138,7 @@ def test_a_partition_that_the_client_has_lost_unheard_discards_the_consumer(rig:
 def test_a_broker_that_is_away_is_told_though_a_poll_is_only_silent(
     rig: Rig, kafka: BrokerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(role, "_SILENCE_S", 0.0)
+    monkeypatch.setattr(silence, "_SILENCE_S", 0.0)
     session, consumer = rig.session()
     session.turn()
     assert rig.beats[-1] is None
