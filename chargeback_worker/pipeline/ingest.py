@@ -7,6 +7,7 @@ A batch that comes again, in whole or in part, by any door, changes nothing but 
 from collections.abc import Iterable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
+from chargeback_worker.errors import Misconfigured, Unavailable
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.ingesting.batch import (
     IngestResult,
@@ -77,7 +78,19 @@ def ingest(
             _keep_apart(transaction, part, result, quarantine_bytes_max, now_us)
         if act is not None:
             _audit(transaction, act, parts, settled.results)
+        full = bool(settled.records) and usage.segment_is_full(transaction)
+    if full:
+        _begin_segment(store)
     return IngestResult(settled.results)
+
+
+def _begin_segment(store: Store) -> None:
+    try:
+        with store.begin() as transaction:
+            usage.begin_segment(transaction)
+    except (Unavailable, Misconfigured):
+        # The batch is written, and that counts; the next one tries again.
+        pass
 
 
 def _cursor_of(settled: tuple[Part, PartResult]) -> int:

@@ -38,6 +38,16 @@ def insert(transaction: Transaction, records: Sequence[NewRecord]) -> dict[bytes
     return transaction.dialect.insert_records(transaction.connection, ordered) if ordered else {}
 
 
+def segment_is_full(transaction: Transaction) -> bool:
+    """Whether `begin_segment` is due, for the sake of speed; nothing is wrong until then."""
+    return transaction.dialect.key_segment_is_full(transaction.connection)
+
+
+def begin_segment(transaction: Transaction) -> bool:
+    """Keep new keys apart from those there are, if it is still due; in a transaction of its own."""
+    return transaction.dialect.begin_key_segment(transaction.connection)
+
+
 def _by_identity(record: NewRecord) -> bytes:
     return record.event.identity
 

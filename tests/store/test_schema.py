@@ -23,7 +23,8 @@ def _shape(engine: sa.Engine) -> dict[str, Any]:
     inspector = sa.inspect(engine)
     shape: dict[str, Any] = {}
     for table in inspector.get_table_names():
-        if table == "alembic_version":
+        # The segments of keys are known by their parent alone.
+        if table == "alembic_version" or table.startswith("usage_key_"):
             continue
         shape[table] = {
             "columns": [
@@ -76,18 +77,18 @@ def test_a_database_of_the_first_release_is_upgraded_with_what_it_holds(store: S
                 at_us=1, actor="ada", action="close", subject="period:2026-10"
             )
         )
-    with pytest.raises(schema.SchemaOutdated, match="schema 0001; this release needs 0003"):
+    with pytest.raises(schema.SchemaOutdated, match="schema 0001; this release needs 0004"):
         schema.check(store)
 
     assert schema.upgrade(store).found == "0001"
 
-    assert schema.check(store).found == "0003"
+    assert schema.check(store).found == "0004"
     with store.read() as transaction:
         kept = transaction.execute(sa.select(metadata.tables["audit"].c.actor)).scalar_one()
         oldest = transaction.execute(
             sa.text("SELECT value FROM installation WHERE name = 'oldest_revision'")
         ).scalar_one()
-    assert (kept, oldest) == ("ada", "3")
+    assert (kept, oldest) == ("ada", "4")
 
 
 def _make_at(store: Store, revision: str) -> None:

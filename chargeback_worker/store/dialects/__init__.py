@@ -94,6 +94,14 @@ class Dialect(Protocol):
         """
         ...
 
+    def key_segment_is_full(self, connection: sa.Connection) -> bool:
+        """Whether the part of the keys that takes new ones is so large that another should."""
+        ...
+
+    def begin_key_segment(self, connection: sa.Connection) -> bool:
+        """Begin the next part, if it still is; in a transaction of its own. Whether it was."""
+        ...
+
     def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:
         """Add to the stored totals, or make them. Sorted by key, so that two workers queue up."""
         ...

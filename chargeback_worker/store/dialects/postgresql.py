@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chargeback_worker.errors import ChargebackError, Misconfigured
-from chargeback_worker.store.dialects import NewRecord, postgresql_usage
+from chargeback_worker.store.dialects import NewRecord, postgresql_keys, postgresql_usage
 from chargeback_worker.store.dialects.guards import GUARDS, Guard
 from chargeback_worker.store.dialects.postgresql_copy import lines
 from chargeback_worker.store.dialects.postgresql_errors import refusal_of
@@ -107,13 +107,21 @@ class PostgreSQL:
         self, connection: sa.Connection, identities: Sequence[bytes]
     ) -> dict[bytes, bytes]:
         with _digest_cursor(connection) as cursor:
-            return postgresql_usage.contents(cursor, identities)
+            return postgresql_keys.contents(cursor, identities)
 
     def insert_records(
         self, connection: sa.Connection, records: Sequence[NewRecord]
     ) -> dict[bytes, bytes]:
         with _digest_cursor(connection) as cursor:
             return postgresql_usage.insert_records(cursor, records)
+
+    def key_segment_is_full(self, connection: sa.Connection) -> bool:
+        with _digest_cursor(connection) as cursor:
+            return postgresql_keys.is_full(cursor)
+
+    def begin_key_segment(self, connection: sa.Connection) -> bool:
+        with _digest_cursor(connection) as cursor:
+            return postgresql_keys.begin_segment(cursor)
 
     def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:
         with _digest_cursor(connection) as cursor:
@@ -150,7 +158,8 @@ class PostgreSQL:
         return {row.key: row.last for row in counted}
 
     def guard_statements(self) -> Sequence[str]:
-        return [statement for guard in GUARDS for statement in _triggers(guard)]
+        made = [statement for guard in GUARDS for statement in _triggers(guard)]
+        return [*made, *postgresql_keys.GUARD_STATEMENTS]
 
     def refusal(
         self, error: Exception, database: str, *, writes: bool = True
@@ -164,8 +173,8 @@ def _raw(connection: sa.Connection) -> "psycopg.Connection[Any]":
     return raw
 
 
-def _digest_cursor(connection: sa.Connection) -> postgresql_usage.Cursor:
-    return postgresql_usage.digest_cursor(_raw(connection))
+def _digest_cursor(connection: sa.Connection) -> postgresql_keys.Cursor:
+    return postgresql_keys.digest_cursor(_raw(connection))
 
 
 def _triggers(guard: Guard) -> Iterator[str]:

@@ -1,24 +1,21 @@
-"""Usage on PostgreSQL: look the keys up, COPY under a savepoint, stage on collision.
+"""Usage on PostgreSQL: COPY keys and records under a savepoint, stage on collision.
 
-Why it is right: one unique index over all identities decides. The look-up only keeps ordinary
-duplicates from colliding; a violation rolls back to the savepoint and goes through ON CONFLICT, and
-what was stored meanwhile is read in a later statement, which READ COMMITTED shows. Keys and totals
-are written sorted, keys before totals, so that two workers wait for each other in one direction.
+Why it is right: a unique index decides which of two workers that insert the same key at once is the
+first (`postgresql_keys` says why that is enough). A violation rolls back to the savepoint and goes
+through ON CONFLICT, and what was stored meanwhile is read in a later statement, which READ
+COMMITTED shows. Keys and totals are written sorted, keys before totals, so that two workers wait
+for each other in one direction.
 """
 
-import struct
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
-from typing import Any
 
 import psycopg
-from psycopg import pq
-from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, Loader
 
 from chargeback_worker.money import NANO
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects.postgresql_copy import field, texts
+from chargeback_worker.store.dialects.postgresql_keys import Cursor, Digests, active, look_up
 from chargeback_worker.store.dialects.rows import (
     GRAIN_COLUMNS,
     RECORD_COLUMNS,
@@ -29,7 +26,6 @@ from chargeback_worker.store.dialects.rows import (
 )
 from chargeback_worker.usage.total import UsageSum
 
-LOOK_UP = "SELECT identity, content FROM usage_key WHERE identity = ANY(%s)"
 _KEYS = "COPY {} (identity, content, period) FROM STDIN"
 _RECORDS = f"COPY usage_record ({', '.join((*RECORD_COLUMNS, *GRAIN_COLUMNS))}) FROM STDIN"
 _SUM_TYPES = (
@@ -44,33 +40,18 @@ _ADD_TO_TOTALS = upsert_totals(
 )
 assert len(_SUM_TYPES) == len(GRAIN_COLUMNS) + len(SUM_COLUMNS)
 
-_UUID_OID = 2950
-_UUID_ARRAY_OID = 2951
-_UUID_SIZE = b"\0\0\0\x10"
 _total = attrgetter("total.key")
-
-Cursor = psycopg.Cursor[Any]
-
-
-def contents(cursor: Cursor, identities: Sequence[bytes]) -> dict[bytes, bytes]:
-    """See `Dialect.contents`."""
-    # With some 20,000 keys the planner would rather read a table of a few million from end to end,
-    # which halves the rate.
-    cursor.execute("SET LOCAL enable_seqscan = off")
-    cursor.execute(LOOK_UP, (_Digests(identities),))
-    found = dict(cursor.fetchall())
-    cursor.execute("SET LOCAL enable_seqscan = on")
-    return found
 
 
 def insert_records(cursor: Cursor, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
     """See `Dialect.insert_records`."""
+    segment = active(cursor)
     cursor.execute("SAVEPOINT straight")
     try:
-        _copy(cursor, _KEYS.format("usage_key"), _key_lines(records))
+        _copy(cursor, _KEYS.format(segment), _key_lines(records))
     except psycopg.errors.UniqueViolation:
         cursor.execute("ROLLBACK TO SAVEPOINT straight")
-        stored = _stage_keys(cursor, records)
+        stored = _stage_keys(cursor, segment, records)
         records = [record for record in records if record.event.identity not in stored]
     else:
         stored = {}
@@ -83,10 +64,10 @@ def add_to_totals(cursor: Cursor, sums: Sequence[UsageSum]) -> None:
     """See `Dialect.add_to_totals`."""
     rows = ((*grain_row(sum_), *sum_row(sum_)) for sum_ in sums)
     keys, *columns = zip(*rows, strict=True)
-    cursor.execute(_ADD_TO_TOTALS, (_Digests(keys), *map(list, columns)))
+    cursor.execute(_ADD_TO_TOTALS, (Digests(keys), *map(list, columns)))
 
 
-def _stage_keys(cursor: Cursor, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
+def _stage_keys(cursor: Cursor, segment: str, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
     """Insert the keys that nobody has stored; return those stored meanwhile, with their content."""
     cursor.execute(
         "CREATE TEMPORARY TABLE IF NOT EXISTS staged_key"
@@ -94,7 +75,7 @@ def _stage_keys(cursor: Cursor, records: Sequence[NewRecord]) -> dict[bytes, byt
     )
     _copy(cursor, _KEYS.format("staged_key"), _key_lines(records))
     cursor.execute(
-        "INSERT INTO usage_key (identity, content, period)"
+        f"INSERT INTO {segment} (identity, content, period)"
         " SELECT identity, content, period FROM staged_key ORDER BY identity"
         " ON CONFLICT (identity) DO NOTHING RETURNING identity"
     )
@@ -102,8 +83,7 @@ def _stage_keys(cursor: Cursor, records: Sequence[NewRecord]) -> dict[bytes, byt
     cursor.execute("DELETE FROM staged_key")
     taken = [r.event.identity for r in records if r.event.identity not in inserted]
     # A later statement of a READ COMMITTED transaction sees what the others have committed.
-    cursor.execute(LOOK_UP, (_Digests(taken),))
-    stored = dict(cursor.fetchall())
+    stored = look_up(cursor, taken)
     assert len(stored) == len(taken), "a key was refused and is not stored"
     return stored
 
@@ -143,33 +123,3 @@ def _record_lines(records: Sequence[NewRecord]) -> Iterator[str]:
             f"\t{record.cursor_id}\t{record.position}\t{record.received_us}"
             f"\t{source}\t{usage_id}\t{resource}\t{metadata}\t{shared}\n"
         )
-
-
-class _Digests(list[bytes]):
-    """Digests that are sent as one binary array of uuid, without an object for each."""
-
-
-class _DigestsDumper(Dumper):
-    format = pq.Format.BINARY
-    oid = _UUID_ARRAY_OID
-
-    def dump(self, obj: list[bytes]) -> Buffer:
-        head = struct.pack(">iiiii", 1 if obj else 0, 0, _UUID_OID, len(obj), 1)
-        if not obj:
-            return head[:12]
-        return head + _UUID_SIZE + _UUID_SIZE.join(obj)
-
-
-class _DigestLoader(Loader):
-    format = pq.Format.BINARY
-
-    def load(self, data: Buffer) -> bytes:
-        return bytes(data)
-
-
-def digest_cursor(connection: "psycopg.Connection[Any]") -> Cursor:
-    """A cursor that sends and answers in binary, and knows digests."""
-    cursor = connection.cursor(binary=True)
-    cursor.adapters.register_dumper(_Digests, _DigestsDumper)
-    cursor.adapters.register_loader("uuid", _DigestLoader)
-    return cursor

@@ -184,6 +184,12 @@ class SQLite:
         )
         return {}
 
+    def key_segment_is_full(self, connection: sa.Connection) -> bool:
+        return False
+
+    def begin_key_segment(self, connection: sa.Connection) -> bool:
+        return False
+
     def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:
         marks = ", ".join("?" * len(GRAIN_COLUMNS + SUM_COLUMNS))
         _raw(connection).executemany(

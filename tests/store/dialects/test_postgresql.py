@@ -13,6 +13,7 @@ from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects import postgresql_usage as dialect
 from chargeback_worker.store.dialects.postgresql import PostgreSQL
 from chargeback_worker.store.dialects.postgresql_errors import AccessRefused
+from chargeback_worker.store.dialects.postgresql_keys import Cursor
 from chargeback_worker.store.tables import usage_total
 from chargeback_worker.usage.event import UsageEvent
 from tests.support.feed import Feed
@@ -68,9 +69,9 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     taken: list[int] = []
     real = dialect._stage_keys
 
-    def spied(cursor: dialect.Cursor, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
+    def spied(cursor: Cursor, segment: str, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
         taken.append(len(records))
-        return real(cursor, records)
+        return real(cursor, segment, records)
 
     monkeypatch.setattr(dialect, "_stage_keys", spied)
     return taken
@@ -118,7 +119,7 @@ def test_a_key_of_an_open_transaction_is_waited_for(
     (said,) = [read.said for read in feed.read([event("a")], 0)]
     assert isinstance(said, UsageEvent)
     connection.execute(
-        sa.text("INSERT INTO usage_key VALUES (:identity, :content, 202610)"),
+        sa.text("INSERT INTO usage_key_1 VALUES (:identity, :content, 202610)"),
         {"identity": said.identity.hex(), "content": said.content.hex()},
     )
     outcomes: list[str] = []
@@ -214,11 +215,11 @@ def test_many_keys_are_looked_up_by_the_index(store: Store) -> None:
     with store.begin() as transaction:
         connection = transaction.connection
         connection.exec_driver_sql(
-            "INSERT INTO usage_key SELECT gen_random_uuid(), gen_random_uuid(), 202610"
+            "INSERT INTO usage_key_1 SELECT gen_random_uuid(), gen_random_uuid(), 202610"
             " FROM generate_series(1, 200000)"
         )
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("VACUUM ANALYZE usage_key")
+        connection.exec_driver_sql("VACUUM ANALYZE usage_key_1")
         rows = connection.exec_driver_sql("SELECT identity FROM usage_key LIMIT 10000")
         stored = [row.identity.bytes for row in rows]
     unknown = [bytes([number % 256, number // 256]) * 8 for number in range(10_000)]
@@ -234,7 +235,7 @@ def test_many_keys_are_looked_up_by_the_index(store: Store) -> None:
 
 
 _SCANS = sa.text(
-    "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'usage_key'"
+    "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'usage_key_1'"
 )
 
 
