@@ -50,3 +50,11 @@ class PostgresDatabases:
 
     def copy(self, fill: Fill) -> AbstractContextManager[str]:
         return self._server.database(fill)
+
+    @contextmanager
+    def new(self, fill: Fill | None = None) -> Iterator[str]:
+        """The address of a database that is filled by itself: one too large to be copied."""
+        with self._server.database() as url:
+            if fill is not None:
+                fill(url)
+            yield url

@@ -25,7 +25,7 @@ from chargeback_worker.store import (
 )
 from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain
-from tests.benchmarks import month, receivers, topic
+from tests.benchmarks import database_step, month, preload, receivers, topic
 from tests.benchmarks.child import Clock, Found, Job
 from tests.benchmarks.month import LABELS, PERIOD, Month
 
@@ -118,4 +118,8 @@ JOBS: dict[str, Job] = {
     "publish": topic.publish,
     "check_topic": topic.check,
     "produce": topic.produce,
+    "prepare": database_step.prepare,
+    "step": database_step.step,
+    "bare": database_step.write,
+    "preload": preload.preload,
 }

@@ -3,26 +3,20 @@
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.benchmarks import allocation, child, invoices, receivers
 from tests.benchmarks.databases import SQLiteFiles
 from tests.benchmarks.figures import Figure, write
-from tests.benchmarks.jobs import JOBS
 from tests.benchmarks.month import TOTALS_OF_PAIR_MAX, Month, rules
+from tests.benchmarks.trying import here, written
 from tests.support.brokers import BrokerServer
 
 
-def _here(job: str, url: str, *arguments: int | str) -> child.Found:
-    """A job in this process, where it costs no start of another one."""
-    return {**JOBS[job](url, *arguments), "peak_mb": child.peak_mb()}
-
-
 def test_the_allocation_bench_gives_each_figure_with_its_shape(tmp_path: Path) -> None:
-    figures = list(allocation.measure(SQLiteFiles(tmp_path), runs=1, quick=True, run=_here))
-    found = _written(tmp_path, figures)
+    figures = list(allocation.measure(SQLiteFiles(tmp_path), runs=1, quick=True, run=here))
+    found = written(tmp_path, figures)
     assert {"allocate_1m_sqlite", "close_10m_events_sqlite"} <= found.keys()
 
 
@@ -31,33 +25,19 @@ def test_the_invoices_bench_reads_back_what_it_has_published(
 ) -> None:
     servers = any_broker.bootstrap_servers
     figures = invoices.measure(
-        SQLiteFiles(tmp_path), runs=1, quick=True, run=_here, kafka=lambda: nullcontext(servers)
+        SQLiteFiles(tmp_path), runs=1, quick=True, run=here, kafka=lambda: nullcontext(servers)
     )
-    found = _written(tmp_path, list(figures))
+    found = written(tmp_path, list(figures))
     assert found["invoices_publish_10k_sqlite"]["of"] == "invoices_produce_10k_sqlite"
 
 
 def test_without_kafka_the_invoices_bench_only_closes(tmp_path: Path) -> None:
     figures = invoices.measure(
-        SQLiteFiles(tmp_path), runs=1, quick=True, run=_here, kafka=nullcontext
+        SQLiteFiles(tmp_path), runs=1, quick=True, run=here, kafka=nullcontext
     )
     names = {figure.name for figure in figures}
     assert "invoices_write_10k_sqlite" in names
     assert not [name for name in names if "publish" in name]
-
-
-def _written(folder: Path, figures: list[Figure]) -> dict[str, Any]:
-    """The entries of the results file, each of the same shape."""
-    results = folder / "build" / "bench.json"
-    write(results, figures)
-    found: dict[str, Any] = json.loads(results.read_text())
-    assert len(found) == len(figures)
-    for entry in found.values():
-        assert entry.keys() == {"value", "unit", "runs", "of", "ratio"}
-        assert entry["value"] >= 0
-        assert (entry["of"] is None) == (entry["ratio"] is None)
-        assert entry["of"] is None or entry["of"] in found
-    return found
 
 
 def test_figures_of_other_benches_stay_in_the_file(tmp_path: Path) -> None:
