@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
+# What ingest is measured beside has dependencies of its own.
+QUIX := .venv-quix
 DEMO_FOLDER ?= chargeback-demo
 
 .PHONY: help demo run test lint bench test-faults lock clean check-python
@@ -26,8 +28,10 @@ lint: $(VENV)/dev.installed ## style, types and the direction of imports
 run: $(VENV)/worker.installed ## the worker, by config/chargeback.toml and CHARGEBACK_… variables
 	$(BIN)/chargeback --config config/chargeback.toml run
 
-bench: $(VENV)/dev.installed ## how fast it is, as ratios of one run; also in build/bench.json
-	$(BIN)/python -m tests.benchmarks
+bench: $(VENV)/dev.installed ## how fast it is, as ratios of one run; FULL=1: with 20 million stored
+	@$(MAKE) --no-print-directory $(QUIX)/quix.installed \
+		|| echo "Quix Streams could not be installed; the figures beside it are left out." >&2
+	$(BIN)/python -m tests.benchmarks $(NAMES) $(if $(FULL),--full)
 
 test-faults: $(VENV)/dev.installed ## real processes killed at random on Kafka and PostgreSQL; long
 	$(BIN)/python -m tests.faults
@@ -36,12 +40,13 @@ lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.
 	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock
 	$(BIN)/uv pip compile $(LOCK) --extra all pyproject.toml requirements/build.in -o requirements/worker.lock
 	$(BIN)/uv pip compile $(LOCK) --extra all pyproject.toml requirements/build.in requirements/dev.in -o requirements/dev.lock
+	$(BIN)/uv pip compile $(LOCK) requirements/quix.in -o requirements/quix.lock
 
 # `--no-header` and no index: a lock holds names, versions and hashes, and no address.
 LOCK := --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header
 
 clean: ## remove what was built, the demo's files too
-	rm -rf $(VENV) build $(DEMO_FOLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(QUIX) build $(DEMO_FOLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 check-python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -59,4 +64,10 @@ $(VENV)/%.installed: requirements/%.lock pyproject.toml $(VENV)/uv.installed
 	@echo "Installing the locked dependencies into $(VENV) …"
 	@$(UV) --require-hashes -r $<
 	@$(UV) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(QUIX)/quix.installed: requirements/quix.lock $(VENV)/uv.installed
+	@echo "Installing Quix Streams into $(QUIX), for the bench alone …"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(QUIX)
+	@$(BIN)/uv pip install --quiet --python $(QUIX)/bin/python --require-hashes -r $<
 	@touch $@

@@ -18,11 +18,11 @@ from rich.console import Console
 
 from tests.benchmarks import allocation, ingest, invoices
 from tests.benchmarks.databases import Databases, PostgresDatabases, SQLiteFiles
-from tests.benchmarks.figures import Figure, table, write
+from tests.benchmarks.figures import Finding, table, write
 from tests.benchmarks.preload import TooLittleRoom
 from tests.support.postgres import postgres_ladder
 
-Bench = Callable[..., Iterator[Figure]]
+Bench = Callable[..., Iterator[Finding]]
 BENCHES: dict[str, Bench] = {
     "allocation": allocation.measure,
     "ingest": ingest.measure,
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.error(f"no bench {', '.join(sorted(unknown))}; there are: {', '.join(BENCHES)}")
     benches = BENCHES | {"ingest": partial(ingest.measure, full=given.full)}
     console, began = Console(width=140), time.monotonic()
-    figures: list[Figure] = []
+    figures: list[Finding] = []
     ladder = postgres_ladder()
     try:
         with tempfile.TemporaryDirectory() as folder:

@@ -39,19 +39,40 @@ class Figure:
         }
 
 
-def write(path: Path, figures: Iterable[Figure]) -> None:
-    """Put figures into the file, beside those of other benches that it holds."""
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A figure that could not be measured here."""
+
+    name: str
+    why: str
+
+
+Finding = Figure | LeftOut
+
+
+def write(path: Path, findings: Iterable[Finding]) -> None:
+    """Put figures into the file, beside those of other benches that it holds.
+
+    What was left out is taken away: an older figure would pass for one of this run.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    known |= {figure.name: figure.document() for figure in figures}
+    for finding in findings:
+        if isinstance(finding, LeftOut):
+            known.pop(finding.name, None)
+        else:
+            known[finding.name] = finding.document()
     path.write_text(json.dumps(known, indent=1) + "\n")
 
 
-def table(figures: Iterable[Figure]) -> Table:
+def table(findings: Iterable[Finding]) -> Table:
     shown = Table("name", "value", "unit", "runs", "ratio", "of", box=box.SIMPLE)
     for column in (1, 4):
         shown.columns[column].justify = "right"
-    for figure in figures:
+    for figure in findings:
+        if isinstance(figure, LeftOut):
+            shown.add_row(figure.name, "", "", f"left out: {figure.why}")
+            continue
         found: Mapping[str, Any] = figure.document()
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
         runs = " ".join(map(str, found["runs"])) if len(figure.runs) > 1 else ""

@@ -7,7 +7,6 @@ worst: every page that is touched is logged whole once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tests.benchmarks.child import Found
@@ -50,15 +49,10 @@ def on_sqlite(databases: Databases, *, runs: int, size: Size, run: Run) -> Itera
 
 
 def on_postgresql(
-    databases: PostgresDatabases, *, runs: int, size: Size, run: Run
+    databases: PostgresDatabases, *, full: Mapping[str, str], runs: int, size: Size, run: Run
 ) -> Iterator[Figure]:
-    """Our step on PostgreSQL beside COPY, with nothing stored and with much."""
-    with ExitStack() as stack:
-        full = {
-            name: stack.enter_context(databases.new(_preloaded(run, rows)))
-            for name, rows in size.stored.items()
-        }
-        found = _in_turn(databases, full, runs, size, run)
+    """Our step on PostgreSQL beside COPY; `full` are databases with many events, by name."""
+    found = _in_turn(databases, full, runs, size, run)
     yield from _beside_copy(found)
     yield from _many_totals(found)
     for name in full:
@@ -126,10 +120,6 @@ def _growth(name: str, found: _Of) -> Iterator[Figure]:
 
 def _prepared(run: Run) -> Fill:
     return lambda url: run("prepare", url)
-
-
-def _preloaded(run: Run, rows: int) -> Fill:
-    return lambda url: run("preload", url, rows)
 
 
 def _figure(name: str, found: Sequence[Found], key: str = "rate", unit: str = "events/s") -> Figure:

@@ -7,33 +7,21 @@ What was published is read back: complete, and each receiver's messages in their
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 
-from tests.benchmarks import child
+from tests.benchmarks import brokers, child
+from tests.benchmarks.brokers import Servers
 from tests.benchmarks.child import Found
 from tests.benchmarks.databases import Databases, Fill
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.receivers import messages
-from tests.support.brokers import kafka_ladder
 
 # SQLite's stated limit is about 10,000 receivers.
 _SIZES = {"postgresql": {"10k": 10_000, "100k": 100_000}, "sqlite": {"10k": 10_000}}
 _QUICK = {"10k": 30}
 
-Servers = Callable[[], AbstractContextManager[str | None]]
 _Run = Callable[..., Found]
 _numbers = count(1)
-
-
-@contextmanager
-def _kafka() -> Iterator[str | None]:
-    ladder = kafka_ladder()
-    server = ladder.obtain()
-    try:
-        yield None if server is None else server.bootstrap_servers
-    finally:
-        ladder.close()
 
 
 def measure(
@@ -42,7 +30,7 @@ def measure(
     runs: int,
     quick: bool,
     run: _Run = child.run,
-    kafka: Servers = _kafka,
+    kafka: Servers = brokers.kafka,
 ) -> Iterator[Figure]:
     """The figures of one kind of store; without Kafka, those of publishing are left out."""
     sizes = _QUICK if quick else _SIZES[databases.name]

@@ -25,7 +25,7 @@ from chargeback_worker.store import (
 )
 from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain
-from tests.benchmarks import database_step, month, preload, receivers, topic
+from tests.benchmarks import database_step, month, preload, reading, receivers, shown_cost, topic
 from tests.benchmarks.child import Clock, Found, Job
 from tests.benchmarks.month import LABELS, PERIOD, Month
 
@@ -122,4 +122,7 @@ JOBS: dict[str, Job] = {
     "step": database_step.step,
     "bare": database_step.write,
     "preload": preload.preload,
+    "fill_topic": reading.fill_topic,
+    "consume": reading.consume,
+    "shown": lambda _, *sizes: shown_cost.shown(*sizes),
 }

@@ -1,6 +1,7 @@
 """The bench of ingest itself, with so few events that it measures nothing."""
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from chargeback_worker.store import Store
 from chargeback_worker.usage.event import UsageEvent
 from tests.benchmarks import database_step, ingest, preload
 from tests.benchmarks.databases import PostgresDatabases, SQLiteFiles
+from tests.benchmarks.figures import LeftOut
 from tests.benchmarks.trying import here, written
 from tests.benchmarks.usage_stream import TOTALS_A_DAY, batches, usage
+from tests.support.brokers import BrokerServer
 from tests.support.feed import held
 from tests.support.postgres import PostgresServer
 
@@ -21,13 +24,50 @@ def test_the_ingest_bench_gives_each_figure_of_sqlite(tmp_path: Path) -> None:
     assert found["sqlite_vs_executemany"]["of"] == "sqlite_executemany"
 
 
-def test_the_ingest_bench_gives_each_figure_of_postgresql(
+AIMS = {
+    "ingest_vs_copy",
+    "ingest_vs_consume",
+    "growth_2m",
+    "wal_bytes_2m",
+    "two_workers",
+    "rss_mb",
+    "restart_s",
+    "visible_p99_s",
+}
+
+
+def test_the_ingest_bench_gives_each_figure_of_workers_on_kafka(
+    tmp_path: Path, postgresql: PostgresServer, kafka: BrokerServer
+) -> None:
+    servers = kafka.bootstrap_servers
+    figures = list(
+        ingest.measure(
+            PostgresDatabases(postgresql),
+            runs=1,
+            quick=True,
+            run=here,
+            kafka=lambda: nullcontext(servers),
+        )
+    )
+    found = written(tmp_path, figures)
+    assert found.keys() >= AIMS
+    assert found["ingest_vs_copy"]["of"] == "ingest_copy"
+    assert found["growth_2m"]["of"] == "ingest_vs_copy"
+    assert "ingest_vs_quix" in {figure.name for figure in figures}
+
+
+def test_without_kafka_the_figures_of_workers_are_left_out(
     tmp_path: Path, postgresql: PostgresServer
 ) -> None:
-    figures = ingest.measure(PostgresDatabases(postgresql), runs=1, quick=True, run=here)
-    found = written(tmp_path, list(figures))
-    assert {"ingest_vs_copy", "growth_2m", "wal_bytes_2m"} <= found.keys()
-    assert found["growth_2m"]["of"] == "ingest_vs_copy"
+    figures = list(
+        ingest.measure(
+            PostgresDatabases(postgresql), runs=1, quick=True, run=here, kafka=nullcontext
+        )
+    )
+    written(tmp_path, figures)
+    left_out = {figure.name for figure in figures if isinstance(figure, LeftOut)}
+    assert {"ingest_vs_quix", "ingest_vs_consume", "restart_s"} <= left_out
+    assert {figure.name for figure in figures} >= AIMS
 
 
 def test_the_bare_write_leaves_the_keys_and_records_of_our_step(
