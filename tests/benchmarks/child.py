@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.child JOB URL [ARGUMENT…]
 
-prints one JSON object. Nothing but the job runs in it.
+prints one JSON object, at last. Nothing but the job runs in it.
 """
 
 import json
@@ -20,9 +20,17 @@ Job = Callable[..., Found]
 def run(job: str, url: str, *arguments: object) -> Found:
     """What a job of `tests.benchmarks.jobs` found, run in a child."""
     command = [sys.executable, "-m", "tests.benchmarks.child", job, url, *map(str, arguments)]
+    began = time.monotonic()
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-    found: Found = json.loads(done.stdout)
+    tell(job, began)
+    # What the job logged comes before it.
+    found: Found = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def tell(what: str, began: float) -> None:
+    """Say what has just been done: a bench takes minutes."""
+    print(f"  {what}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 def peak_mb() -> float:

@@ -8,6 +8,7 @@ once; every run reads it from its beginning, with a group and a database of its 
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.benchmarks import visible, workers
-from tests.benchmarks.child import Found
+from tests.benchmarks.child import Found, tell
 from tests.benchmarks.databases import PostgresDatabases
 from tests.benchmarks.figures import Figure, Finding, LeftOut
 from tests.benchmarks.ingest_database import Run
@@ -37,7 +38,7 @@ class Load:
     steady_s: float
 
 
-LOAD = Load(600_000, 150_000, 5, 20_000, 12.0)
+LOAD = Load(400_000, 120_000, 5, 20_000, 12.0)
 QUICK = Load(400, 300, 1, 100, 0.3)
 
 
@@ -113,6 +114,7 @@ class _Bench:
 
     def _quix(self) -> Found:
         with self.databases.new() as url:
+            began = time.monotonic()
             given = (self.servers, self.topic, url, str(self.load.of_quix))
             done = subprocess.run(
                 [str(QUIX / "bin" / "python"), "-m", "tests.benchmarks.quix_sink", *given],
@@ -121,6 +123,7 @@ class _Bench:
                 check=True,
                 text=True,
             )
+        tell(f"the Quix sink, {self.load.of_quix:,} events", began)
         found: Found = json.loads(done.stdout)
         return found
 

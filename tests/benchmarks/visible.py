@@ -13,7 +13,7 @@ from chargeback_worker.broker.kafka import KafkaBroker
 from chargeback_worker.reports.usage_summary import summary_of
 from chargeback_worker.store import Store, cursors
 from tests.benchmarks import cpu
-from tests.benchmarks.child import Found
+from tests.benchmarks.child import Found, tell
 from tests.benchmarks.usage_stream import MONTH, PARTITIONS, Sent, usage
 from tests.benchmarks.workers import running
 
@@ -46,6 +46,7 @@ def visible(
             time.sleep(_LOOK_S)
         sending.join()
         mb = cpu.peak_mb(worker.pid)
+        tell(f"{len(events):,} events at {rate:,.0f} a second", worker.began)
     store.close()
     cuts = quantiles(seen.took, n=100)
     sent_s = max(max(times) for times in sending.times if times) - sending.began

@@ -17,7 +17,7 @@ import psycopg
 
 from chargeback_worker.store import Store
 from tests.benchmarks import cpu
-from tests.benchmarks.child import Found
+from tests.benchmarks.child import Found, tell
 
 _LIMIT_S = 300.0
 _LOOK_S = 0.02
@@ -105,6 +105,7 @@ def drain(
         while at < events:
             at = _next(progress, at, events, workers)
         took = time.monotonic() - began
+        tell(f"{count} worker(s), {events:,} events", workers[0].began)
         drained, took = max(events - first, 1), max(took, _LOOK_S)
         return {
             "rate": drained / took,
