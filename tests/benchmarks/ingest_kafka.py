@@ -58,11 +58,13 @@ def on_kafka(
         return
     with tempfile.TemporaryDirectory() as folder:
         bench = _Bench(databases, servers, load, run, Path(folder), f"usage-{next(_numbers)}")
-        yield from _rates(bench.in_turn(runs))
+        found = bench.in_turn(runs)
+        yield from _rates(found)
         yield from _starts(bench.restarts())
+        one = _figure("one_worker", found["one"], "rate", "events/s")
         for name, url in full.items():
-            found = workers.drain(url, servers, bench.topic, load.events, bench.folder)
-            yield _figure(f"growth_worker_{name}", [found], "rate", "events/s")
+            grown = workers.drain(url, servers, bench.topic, load.events, bench.folder)
+            yield _figure(f"growth_worker_{name}", [grown], "rate", "events/s").beside(one)
 
 
 @dataclass(frozen=True, slots=True)

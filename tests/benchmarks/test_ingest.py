@@ -1,16 +1,19 @@
 """The bench of ingest itself, with so few events that it measures nothing."""
 
+import json
 from collections import Counter
 from contextlib import nullcontext
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from chargeback_worker.store import Store
 from chargeback_worker.usage.event import UsageEvent
-from tests.benchmarks import database_step, ingest, preload
+from tests.benchmarks import database_step, ingest, ingest_kafka, preload
 from tests.benchmarks.databases import PostgresDatabases, SQLiteFiles
-from tests.benchmarks.figures import LeftOut
+from tests.benchmarks.figures import Figure, LeftOut, table, write
 from tests.benchmarks.trying import here, written
 from tests.benchmarks.usage_stream import TOTALS_A_DAY, batches, usage
 from tests.support.brokers import BrokerServer
@@ -56,18 +59,23 @@ def test_the_ingest_bench_gives_each_figure_of_workers_on_kafka(
     assert "ingest_vs_quix" in {figure.name for figure in figures}
 
 
-def test_without_kafka_the_figures_of_workers_are_left_out(
-    tmp_path: Path, postgresql: PostgresServer
-) -> None:
-    figures = list(
-        ingest.measure(
-            PostgresDatabases(postgresql), runs=1, quick=True, run=here, kafka=nullcontext
-        )
+def test_without_kafka_the_figures_of_workers_are_left_out(postgresql: PostgresServer) -> None:
+    findings = ingest_kafka.on_kafka(
+        PostgresDatabases(postgresql), None, full={}, runs=1, load=ingest_kafka.QUICK, run=here
     )
-    written(tmp_path, figures)
-    left_out = {figure.name for figure in figures if isinstance(figure, LeftOut)}
+    left_out = {finding.name for finding in findings if isinstance(finding, LeftOut)}
     assert {"ingest_vs_quix", "ingest_vs_consume", "restart_s"} <= left_out
-    assert {figure.name for figure in figures} >= AIMS
+
+
+def test_what_was_left_out_is_shown_and_takes_an_older_figure_away(tmp_path: Path) -> None:
+    results = tmp_path / "bench.json"
+    write(results, [Figure("one", "s", (1.0,)), Figure("other", "s", (2.0,))])
+    left_out = LeftOut("one", "there is none")
+    write(results, [left_out])
+    assert json.loads(results.read_text()).keys() == {"other"}
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(table([left_out]))
+    assert "left out: there is none" in console.export_text()
 
 
 def test_the_bare_write_leaves_the_keys_and_records_of_our_step(
