@@ -96,7 +96,7 @@ def _quieten(debug: bool) -> None:
 
 
 program.command(epilog="Example: chargeback demo --events 5000 --seed 7")(demo)
-program.command(epilog="Example: chargeback run --role ingest --role publisher")(run)
+program.command(epilog="Example: chargeback run --role ingest --workers 4")(run)
 program.command(
     "simulate",
     epilog="Example: chargeback simulate --events 50000 --month 2026-10 --to usage.jsonl.gz",

@@ -13,6 +13,7 @@ import typer
 from chargeback_worker.app import App, now_us
 from chargeback_worker.cli.output import note
 from chargeback_worker.cli.session import session
+from chargeback_worker.cli.workers import run_workers
 from chargeback_worker.errors import ChargebackError, Unavailable
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline import heartbeat
@@ -29,6 +30,7 @@ from chargeback_worker.worker.interpreter import suit_batches
 from chargeback_worker.worker.lifecycle import Beat, Role, monotonic_s, run_roles
 from chargeback_worker.worker.logs import configure
 from chargeback_worker.worker.monitor import Monitor
+from chargeback_worker.worker.processes import end_with_parent
 from chargeback_worker.worker.publisher import InvoicePublisher
 from chargeback_worker.worker.scheduler import Scheduler
 
@@ -54,18 +56,39 @@ def run(
     role: Annotated[
         list[RoleName] | None, typer.Option(help="What this process does; may be repeated.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Start and watch so many processes, with --role ingest.")
+    ] = 1,
+    worker_number: Annotated[
+        int | None, typer.Option(hidden=True, help="Which of several this process is.")
+    ] = None,
 ) -> None:
     """Run the worker until SIGTERM, which ends it in order."""
+    if worker_number is not None:
+        end_with_parent()
     settings = session(context).settings()
-    configure(settings.log.level, settings.log.format, stream=sys.stderr, environ=os.environ)
+    configure(
+        settings.log.level,
+        settings.log.format,
+        stream=sys.stderr,
+        environ=os.environ,
+        worker=worker_number,
+    )
     wanted = set(role or [RoleName.ALL])
     if RoleName.ALL in wanted:
         wanted = set(WORKER_ROLES)
+    if workers > 1:
+        if wanted != {RoleName.INGEST}:
+            raise typer.BadParameter(
+                "Several workers only ingest: add --role ingest, and run the other roles apart.",
+                param_hint="--workers",
+            )
+        return run_workers(session(context), workers)
     with session(context).opened() as app, app.store.only_worker():
         kafka = settings.kafka
         app.require_topics(kafka.usage_topic, kafka.invoices_topic)
         suit_batches()
-        ended = run_worker(app, wanted)
+        ended = run_worker(app, wanted, watched=worker_number is not None)
     if isinstance(ended, ChargebackError):
         raise ended
     if ended is not None:
@@ -73,8 +96,11 @@ def run(
         raise typer.Exit(1)
 
 
-def run_worker(app: App, wanted: Set[RoleName]) -> BaseException | None:
-    """Run those roles and the metrics port until a signal; what ended them otherwise."""
+def run_worker(app: App, wanted: Set[RoleName], *, watched: bool = False) -> BaseException | None:
+    """Run those roles and the metrics port until a signal; what ended them otherwise.
+
+    A process that is `watched` by another leaves it to that one to lose patience.
+    """
     health = Health(monotonic_s)
     roles = [_ROLES[name](app) for name in _ROLES if name in wanted]
     settings, names = app.settings, [role.name for role in roles]
@@ -87,7 +113,8 @@ def run_worker(app: App, wanted: Set[RoleName]) -> BaseException | None:
     port = monitor.start(settings.metrics.host, settings.metrics.port)
     _log.info("worker started", action="started", roles=names, metrics_port=port)
     try:
-        return run_roles([*roles, Role("heartbeat", _heart(app, health))], health)
+        roles_and_heart = [*roles, Role("heartbeat", _heart(app, health))]
+        return run_roles(roles_and_heart, health, patient=watched)
     finally:
         monitor.close()
 

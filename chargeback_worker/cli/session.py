@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -24,6 +24,17 @@ class Session:
     def settings(self) -> Settings:
         """Flags > environment > file > defaults. Raises BadSettings with all faults."""
         return load(self.flags, os.environ, config=self.config)
+
+    def having(self, flags: Mapping[str, object]) -> "Session":
+        """The same call with more flags, which win over those it has."""
+        return replace(self, flags={**self.flags, **flags})
+
+    def options(self) -> list[str]:
+        """What to write before a command, so that another process finds the same settings."""
+        options = [f"--set={key}={value}" for key, value in self.flags.items()]
+        if self.config is not None:
+            options.append(f"--config={self.config}")
+        return [*options, "--debug"] if self.debug else options
 
     @contextmanager
     def opened(self) -> Iterator[app.App]:

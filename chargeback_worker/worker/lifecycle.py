@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 STUCK_EXIT_CODE = 70
 # Those who send SIGTERM wait for about half a minute before they send SIGKILL.
-_END_S = 26.0
+END_S = 26.0
 _LEAST_DRAIN_S = 2.0
 _WATCH_S = 0.5
 _BACK_OFF_FIRST_S = 0.1
@@ -76,12 +76,15 @@ class RoleEnded(RuntimeError):
     """A role returned without being asked to."""
 
 
-def run_roles(roles: Sequence[Role], health: Health) -> BaseException | None:
+def run_roles(
+    roles: Sequence[Role], health: Health, *, patient: bool = False
+) -> BaseException | None:
     """Run until a signal, or until a role ends. Roles are ended in their order, first to last.
 
-    Returns None after a signal, else what ended the role. A second signal ends the process at once.
+    Returns None after a signal, else what ended the role. A second signal ends the process at once,
+    unless it is `patient`.
     """
-    asked = _Asked()
+    asked = Asked(patient=patient)
     running = [_start(role, health) for role in roles]
     failed = _watch(running, health, asked)
     _log.info("stopping", action="stopping")
@@ -91,14 +94,16 @@ def run_roles(roles: Sequence[Role], health: Health) -> BaseException | None:
     return failed.error[0] if failed.error else RoleEnded(f"the role {failed.role.name} ended")
 
 
-class _Asked:
-    """Whether a signal has asked us to end.
+class Asked:
+    """Whether a signal has asked us to end. A second one ends us at once, unless we are `patient`:
+    a watched process may hear the same wish from its parent and from whoever signals both.
 
     An Event will not do: its `set` takes a lock that the `wait` which the signal interrupts may
     hold, in the same thread, and both then wait for ever. A SimpleQueue may be put to from there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
+        self._patient = patient
         self._signals: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._once = False
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,7 +117,7 @@ class _Asked:
         return True
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._once:
+        if self._once and not self._patient:
             os._exit(128 + number)
         self._once = True
         self._signals.put(number)
@@ -136,7 +141,7 @@ def _start(role: Role, health: Health) -> _Running:
     return running
 
 
-def _watch(running: Sequence[_Running], health: Health, asked: _Asked) -> _Running | None:
+def _watch(running: Sequence[_Running], health: Health, asked: Asked) -> _Running | None:
     """Wait for a signal (None) or for the first role that ends by itself."""
     limits = {one.role.name: one.role.stuck_after_s for one in running}
     while not asked.wait(_WATCH_S):
@@ -158,7 +163,7 @@ def _watch(running: Sequence[_Running], health: Health, asked: _Asked) -> _Runni
 def _end(running: Sequence[_Running]) -> None:
     """End the roles one after the other. One that waits for a database or a broker that does not
     answer is cut off: whatever it was doing is done again by the next process, or by another."""
-    ends_s = time.monotonic() + _END_S
+    ends_s = time.monotonic() + END_S
     for number, one in enumerate(running, start=1):
         one.stop.set()
         left_s = ends_s - time.monotonic() - _LEAST_DRAIN_S * (len(running) - number)

@@ -31,8 +31,18 @@ _LEVELS: Final = {
 Event = MutableMapping[str, Any]
 
 
-def configure(level: str, format: str, *, stream: TextIO, environ: Mapping[str, str]) -> None:
-    """Log from now on to `stream`; `format` is json, human, or auto: human on a terminal."""
+def configure(
+    level: str,
+    format: str,
+    *,
+    stream: TextIO,
+    environ: Mapping[str, str],
+    worker: int | None = None,
+) -> None:
+    """Log from now on to `stream`; `format` is json, human, or auto: human on a terminal.
+
+    Every line of one of several worker processes tells which one it is.
+    """
     terminal = stream.isatty()
     human = format == "human" or (format == "auto" and terminal)
     colours = terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
@@ -43,6 +53,8 @@ def configure(level: str, format: str, *, stream: TextIO, environ: Mapping[str, 
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
     ]
+    if worker is not None:
+        both.append(lambda logger, method, event: {"worker": worker, **event})
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -40,6 +40,7 @@ def go(*roles):
 def _process(body: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", _HEAD + textwrap.dedent(body)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -111,6 +112,30 @@ def test_a_second_signal_ends_at_once() -> None:
         assert process.wait(60) == 128 + signal.SIGTERM
 
 
+def test_a_watched_process_drains_on_however_often_it_is_asked_to_end() -> None:
+    body = """
+    def slow(stop, beat):
+        says("slow runs")
+        stop.wait()
+        says("draining")
+        sys.stdin.readline()
+        says("drained")
+    ended = run_roles([Role("slow", slow)], Health(monotonic_s), patient=True)
+    says(f"ended by {type(ended).__name__}")
+    """
+    with _process(body) as process:
+        _wait_until_running(process, 1)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        while "draining" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate("\n", timeout=60)
+        assert out.splitlines() == ["drained", "ended by NoneType"]
+        assert process.returncode == 0
+
+
 def test_a_role_that_is_stuck_ends_the_process_with_the_stacks_of_all_threads() -> None:
     body = """
     def hangs(stop, beat):
@@ -127,7 +152,7 @@ def test_a_role_that_is_stuck_ends_the_process_with_the_stacks_of_all_threads() 
 def test_roles_that_do_not_end_are_cut_off_before_those_who_ask_lose_patience() -> None:
     body = """
     from chargeback_worker.worker import lifecycle
-    lifecycle._END_S, lifecycle._LEAST_DRAIN_S = 0.5, 0.1
+    lifecycle.END_S, lifecycle._LEAST_DRAIN_S = 0.5, 0.1
     def deaf(stop, beat):
         says("deaf runs")
         while True:

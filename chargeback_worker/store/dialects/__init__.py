@@ -31,6 +31,8 @@ class Dialect(Protocol):
     """Every method that takes a connection works inside its open transaction and never commits."""
 
     name: str
+    one_worker: bool
+    """Whether it bears only one worker at a time; `only_worker` then keeps a second one out."""
     driver_error: type[Exception]
     """The root of the driver's own exceptions, which the bulk writes raise as they are."""
 

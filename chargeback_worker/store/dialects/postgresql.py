@@ -25,6 +25,7 @@ class PostgreSQL:
     """See `Dialect` for what each method promises."""
 
     name = "postgresql"
+    one_worker = False
     driver_error: type[Exception] = psycopg.Error
 
     def create_engine(self, url: sa.URL) -> sa.Engine:

@@ -80,6 +80,7 @@ class SQLite:
     """See `Dialect` for what each method promises."""
 
     name = "sqlite"
+    one_worker = True
     driver_error: type[Exception] = sqlite3.Error
 
     def __init__(self) -> None:
