@@ -227,9 +227,14 @@ class KafkaConsumer(KafkaReader):
         super().close()
 
     def _check_membership(self) -> None:
+        group: Any = self._client._coordinator  # type: ignore[attr-defined]
+        if group.rejoining:
+            # A join that news of the topic began is forgotten when a poll ends before its answer
+            # comes: the leader has seen the news by then, and nothing else asks for the answer. The
+            # client would poll on for ever without a partition and without heartbeats.
+            group.request_rejoin()
         # A static member whose name somebody else took stops its heartbeats, says nothing, and
         # goes on reading for ever.
-        group: Any = self._client._coordinator  # type: ignore[attr-defined]
         settled = group.state == MemberState.STABLE and not group.rejoin_needed
         if settled and not group.rejoining and not group._heartbeat_enabled:
             raise MemberFenced(group.group_id, group.group_instance_id)

@@ -166,6 +166,23 @@ def test_a_second_process_under_one_name_fences_the_first(broker: KafkaBroker) -
     second.close()
 
 
+def test_a_join_that_a_short_poll_leaves_under_way_is_not_forgotten(broker: KafkaBroker) -> None:
+    topic = make_topic(broker, partitions=2)
+    consumer, places = subscribed(broker, topic, unique("group"), "worker-0")
+    group: Any = consumer._client._coordinator  # type: ignore[attr-defined]
+    until(lambda: consumer.poll(0.3, 10) or (places.heard and not group.need_rejoin()))
+    # As if the topic had another number of partitions when it was divided: the client joins anew.
+    group._assignment_snapshot = {}
+    del places.heard[:]
+    consumer.poll(0, 10)
+    # It divides the topic again while nobody polls, and with that its reason to join is gone.
+    until(lambda: group._join_task is None or group._join_task.is_done)
+    assert group._assignment_snapshot == group._metadata_snapshot
+    until(lambda: consumer.poll(0.3, 10) or ("assigned", [0, 1]) in places.heard)
+    until(lambda: consumer.poll(0.3, 10) or group._heartbeat_enabled)
+    consumer.close()
+
+
 def test_a_poll_that_waits_can_be_woken(broker: KafkaBroker) -> None:
     topic = make_topic(broker)
     consumer, places = subscribed(broker, topic, unique("group"))
