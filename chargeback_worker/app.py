@@ -4,7 +4,7 @@ import getpass
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,8 @@ from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain, RawEvent, Reader
 
 _BATCH_BYTES = 64 * 1024**2
-"""Lines of a file that wait for their transaction; few long ones take as much as many short."""
+"""What waits for its transaction; few long lines or events take as much as many short."""
+_REPLAYED_AT_ONCE = 5_000
 
 
 def now() -> datetime:
@@ -126,31 +127,54 @@ class App:
         if position + 1 > at:
             yield self._ingest(cursor.cursor_id, raws, at, position + 1)
 
-    def replay(self, ids: Sequence[int]) -> list[tuple[int, ingest_step.Outcome]]:
-        """Try quarantined events again, each in a transaction of its own; all held ones if none.
+    def replay(
+        self, ids: Collection[int] | None = None
+    ) -> Iterator[Sequence[tuple[int, ingest_step.Outcome]]]:
+        """Try quarantined events again, oldest first; all held ones if none are named.
 
-        Raises QuarantineUnknown, AlreadyResolved or NotReplayable before anything is done.
+        How each of a transaction ended, when it is committed: broken off, it is gone on with by
+        doing it again. Raises QuarantineUnknown, AlreadyResolved or NotReplayable before anything
+        is done, and AlreadyResolved later only of those named, where somebody else is first.
         """
+        if ids is not None:
+            self._require_replayable(ids)
+        cursor = self._cursor(cursors.Door.REPLAY, "quarantine")
+        after = 0
+        while held := self._next_replayable(after, ids):
+            part = ingest_step.Part(
+                cursor.cursor_id,
+                ingest_step.read_events(self.reader, held, now_us()),
+                replays=True,
+            )
+            try:
+                result = self._write(part, self.act())
+            except quarantine.AlreadyResolved:
+                if ids is not None:
+                    raise
+                # Nothing was written; without what somebody else has resolved it can be.
+                continue
+            after = held[-1].position
+            numbers = (raw.position for raw in held)
+            yield list(zip(numbers, result.parts[0].outcomes, strict=True))
+
+    def _require_replayable(self, ids: Iterable[int]) -> None:
         with self.store.read() as transaction:
-            wanted = list(ids) or quarantine.held_ids(transaction)
-            for number in wanted if ids else ():
+            for number in ids:
                 found = quarantine.get(transaction, number)
                 if found.state is not quarantine.Held.HELD:
                     raise quarantine.AlreadyResolved(number, found.state)
                 if not found.replayable:
                     raise quarantine.NotReplayable(number)
-        cursor = self._cursor(cursors.Door.REPLAY, "quarantine")
-        return [(number, self._replay(cursor.cursor_id, number)) for number in wanted]
 
-    def _replay(self, cursor_id: int, number: int) -> ingest_step.Outcome:
+    def _next_replayable(self, after: int, ids: Collection[int] | None) -> list[RawEvent]:
         with self.store.read() as transaction:
-            raw = quarantine.get(transaction, number).raw
-        assert raw is not None
-        raw = raw._replace(position=number)
-        events = ingest_step.read_events(self.reader, [raw], now_us())
-        part = ingest_step.Part(cursor_id, events, replays=True)
-        result = self._write(part, self.act())
-        return result.parts[0].outcomes[0]
+            return quarantine.next_replayable(
+                transaction,
+                after=after,
+                among=ids,
+                events_max=min(_REPLAYED_AT_ONCE, self.settings.ingest.batch_events),
+                bytes_max=_BATCH_BYTES,
+            )
 
     def _ingest(
         self, cursor_id: int, raws: list[RawEvent], at: int, new: int

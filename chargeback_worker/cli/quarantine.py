@@ -1,5 +1,6 @@
 """`chargeback quarantine`: refused events, looked at, tried again, or given up."""
 
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -19,17 +20,19 @@ from chargeback_worker.cli.output import (
     show,
     text,
 )
+from chargeback_worker.cli.progress import progress
 from chargeback_worker.cli.question import Reason, Yes, ask
 from chargeback_worker.cli.session import session
 from chargeback_worker.pipeline.dismiss import dismiss as dismiss_step
 from chargeback_worker.pipeline.ingest import Outcome
 from chargeback_worker.reports.quarantine import quarantined, quarantined_event
-from chargeback_worker.store.quarantine import Held
+from chargeback_worker.store.quarantine import Held, count_replayable
 from chargeback_worker.usage.refusal import Reason as Refusal
 
 quarantine = typer.Typer(help="Usage events that were refused.", no_args_is_help=True)
 
 PAYLOAD_SHOWN_MAX = 4_000
+REPLAYED_SHOWN_MAX = 1_000
 _PLACE = (
     Column("door", "Door", spare=1),
     Column("name", wide=True),
@@ -122,13 +125,25 @@ def replay(
 ) -> None:
     """Try refused events again, for instance after a setting was changed.
 
-    Each is counted once or stays where it is. Exit code 5 if all of them are refused again.
+    Each is counted once or stays where it is. It can be broken off and run again. Of many, the
+    first are listed and all are counted. Exit code 5 if all of them are refused again.
     """
+    rows: list[dict[str, Any]] = []
+    tally: Counter[str] = Counter({outcome.value: 0 for outcome in Outcome})
     with session(context).opened() as opened:
-        done = opened.replay(list(dict.fromkeys(ids or [])))
-    rows = [{"quarantine_id": number, "outcome": outcome.value} for number, outcome in done]
-    show({"replayed": rows}, output, rows=rows, columns=_REPLAYED)
-    if done and all(outcome is Outcome.QUARANTINED for _, outcome in done):
+        with opened.store.read() as transaction:
+            count = len(ids) if ids else count_replayable(transaction)
+        with progress("Replaying", count) as at:
+            for done in opened.replay(list(dict.fromkeys(ids)) if ids else None):
+                tally.update(outcome.value for _, outcome in done)
+                listed = done[: REPLAYED_SHOWN_MAX - len(rows)]
+                rows += [{"quarantine_id": one, "outcome": how.value} for one, how in listed]
+                at(tally.total())
+    show({"replayed": rows, "tally": tally}, output, rows=rows, columns=_REPLAYED)
+    if tally.total() > len(rows):
+        counted = ", ".join(f"{number:,} {how}" for how, number in tally.items())
+        note(f"Only the first {len(rows):,} are listed. All {tally.total():,}: {counted}.")
+    if tally.total() and tally.total() == tally[Outcome.QUARANTINED.value]:
         raise typer.Exit(ExitCode.REFUSED)
 
 

@@ -129,10 +129,16 @@ def _first_open(origin: int, states: Mapping[int, periods.PeriodState]) -> int:
 def _audit(
     transaction: Transaction, act: Act, parts: Sequence[Part], results: Sequence[PartResult]
 ) -> None:
-    for part, result in zip(parts, results, strict=True):
-        for (raw, _), outcome in zip(part.events, result.outcomes, strict=True):
-            subject = f"quarantine:{raw.position}" if part.replays else f"event:{raw.position}"
-            audit.append(transaction, act, "replay", subject, after={"outcome": outcome.value})
+    audit.append_all(
+        transaction,
+        act,
+        "replay",
+        (
+            (f"quarantine:{raw.position}" if part.replays else f"event:{raw.position}", outcome)
+            for part, result in zip(parts, results, strict=True)
+            for (raw, _), outcome in zip(part.events, result.outcomes, strict=True)
+        ),
+    )
 
 
 def _keep_apart(
@@ -164,8 +170,13 @@ def _resolve(
     transaction: Transaction, ended: Sequence[tuple[ReadEvent, Outcome]], now_us: int
 ) -> None:
     """Note of replayed events how they ended, or why they are still refused."""
+    replayed: dict[Outcome, list[int]] = {}
+    refused: dict[int, RefusedEvent] = {}
     for (raw, said), outcome in ended:
         if isinstance(said, RefusedEvent):
-            quarantine.set_refused_again(transaction, raw.position, said)
+            refused[raw.position] = said
         else:
-            quarantine.set_replayed(transaction, raw.position, outcome.value, now_us)
+            replayed.setdefault(outcome, []).append(raw.position)
+    for outcome, numbers in replayed.items():
+        quarantine.set_replayed(transaction, numbers, outcome.value, now_us)
+    quarantine.set_refused_again(transaction, refused)

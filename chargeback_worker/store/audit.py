@@ -1,6 +1,6 @@
 """Who changed what, when and why: rows that nothing updates or deletes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,19 @@ def append(
             reason=act.reason,
         )
     )
+
+
+def append_all(
+    transaction: Transaction, act: Act, action: str, outcomes: Iterable[tuple[str, str]]
+) -> None:
+    """Add a row for each of many (subject, outcome) of one act."""
+    same = {"at_us": act.now_us, "actor": act.actor, "action": action, "reason": act.reason}
+    rows = [
+        {**same, "subject": subject, "after": msgspec.json.encode({"outcome": outcome}).decode()}
+        for subject, outcome in outcomes
+    ]
+    if rows:
+        transaction.execute(sa.insert(table), rows)
 
 
 def listed(

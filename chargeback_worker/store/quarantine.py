@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,6 +17,7 @@ from chargeback_worker.store.tables import quarantine as table
 from chargeback_worker.usage.event import RawEvent, RefusedEvent
 
 HEAD_BYTES = 4096
+_REPLAYABLE = (table.c.state == "held", table.c.replayable == 1)
 
 
 class Held(StrEnum):
@@ -144,33 +145,76 @@ def get(transaction: Transaction, quarantine_id: int) -> Quarantined:
     return _quarantined(row)
 
 
-def held_ids(transaction: Transaction) -> list[int]:
-    """Those that can be replayed, oldest first."""
-    statement = (
-        sa.select(table.c.quarantine_id)
-        .where(table.c.state == Held.HELD.value, table.c.replayable == 1)
+def count_replayable(transaction: Transaction) -> int:
+    """How many could be tried again now."""
+    return transaction.connection.execute(
+        sa.select(sa.func.count()).where(*_REPLAYABLE)
+    ).scalar_one()
+
+
+def next_replayable(
+    transaction: Transaction,
+    *,
+    after: int = 0,
+    among: Collection[int] | None = None,
+    events_max: int,
+    bytes_max: int,
+) -> list[RawEvent]:
+    """The oldest events held behind the id `after` (`among` some), each at its id as position.
+
+    No more than `events_max`, and no more than `bytes_max` together, but one at least.
+    """
+    sizes = (
+        sa.select(table.c.quarantine_id, table.c.size_bytes)
+        .where(*_REPLAYABLE, table.c.quarantine_id > after)
+        .order_by(table.c.quarantine_id)
+        .limit(events_max)
+    )
+    if among is not None:
+        sizes = sizes.where(_one_of(transaction, among))
+    taken: list[int] = []
+    size = 0
+    for row in transaction.execute(sizes):
+        size += row.size_bytes
+        if taken and size > bytes_max:
+            break
+        taken.append(row.quarantine_id)
+    if not taken:
+        return []
+    rows = transaction.execute(
+        sa.select(table.c.quarantine_id, table.c.payload)
+        .where(_one_of(transaction, taken))
         .order_by(table.c.quarantine_id)
     )
-    return list(transaction.connection.execute(statement).scalars())
+    return [unpack(row.payload, row.quarantine_id) for row in rows]
 
 
-def set_replayed(transaction: Transaction, quarantine_id: int, outcome: str, now_us: int) -> None:
-    """Raises AlreadyResolved where somebody else was first."""
-    _resolve(transaction, quarantine_id, state=Held.REPLAYED, outcome=outcome, now_us=now_us)
+def set_replayed(
+    transaction: Transaction, quarantine_ids: Sequence[int], outcome: str, now_us: int
+) -> None:
+    """Raises AlreadyResolved where somebody else was first with one of them."""
+    _resolve(transaction, quarantine_ids, state=Held.REPLAYED, outcome=outcome, now_us=now_us)
 
 
-def set_refused_again(transaction: Transaction, quarantine_id: int, refusal: RefusedEvent) -> None:
-    """Note the reason of today for an event that is still refused."""
-    transaction.execute(
-        sa.update(table)
-        .where(table.c.quarantine_id == quarantine_id, table.c.state == Held.HELD.value)
-        .values(reason=refusal.reason.value, detail=refusal.detail)
-    )
+def set_refused_again(transaction: Transaction, refused: Mapping[int, RefusedEvent]) -> None:
+    """Note the reasons of today for events that are still refused."""
+    rows = [
+        {"number": number, "reason": refusal.reason.value, "detail": refusal.detail}
+        for number, refusal in refused.items()
+    ]
+    if rows:
+        transaction.execute(
+            sa.text(
+                "UPDATE quarantine SET reason = :reason, detail = :detail"
+                " WHERE quarantine_id = :number AND state = 'held'"
+            ),
+            rows,
+        )
 
 
 def dismiss(transaction: Transaction, quarantine_id: int, now_us: int) -> None:
     """Erase the bytes; digest and reason stay. Raises AlreadyResolved."""
-    _resolve(transaction, quarantine_id, state=Held.DISMISSED, outcome="dismissed", now_us=now_us)
+    _resolve(transaction, [quarantine_id], state=Held.DISMISSED, outcome="dismissed", now_us=now_us)
     transaction.execute(
         sa.update(table)
         .where(table.c.quarantine_id == quarantine_id)
@@ -185,15 +229,29 @@ def count_held(transaction: Transaction) -> int:
 
 
 def _resolve(
-    transaction: Transaction, quarantine_id: int, *, state: Held, outcome: str, now_us: int
+    transaction: Transaction,
+    quarantine_ids: Sequence[int],
+    *,
+    state: Held,
+    outcome: str,
+    now_us: int,
 ) -> None:
-    changed = transaction.execute(
+    resolved = transaction.execute(
         sa.update(table)
-        .where(table.c.quarantine_id == quarantine_id, table.c.state == Held.HELD.value)
+        .where(_one_of(transaction, quarantine_ids), table.c.state == Held.HELD.value)
         .values(state=state.value, outcome=outcome, resolved_us=now_us)
+        .returning(table.c.quarantine_id)
     )
-    if changed.rowcount != 1:
-        raise AlreadyResolved(quarantine_id, get(transaction, quarantine_id).state)
+    others = set(quarantine_ids).difference(resolved.scalars())
+    if others:
+        first = min(others)
+        raise AlreadyResolved(first, get(transaction, first).state)
+
+
+def _one_of(transaction: Transaction, quarantine_ids: Collection[int]) -> sa.ColumnElement[bool]:
+    """Whether it is one of any number of ids."""
+    ids = transaction.dialect.table_of([table.c.quarantine_id], [(n,) for n in quarantine_ids])
+    return table.c.quarantine_id.in_(sa.select(ids.c.quarantine_id))
 
 
 def _select(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:

@@ -1,11 +1,20 @@
 """Refused events are looked at safely, tried again, and given up with a reason."""
 
 import sys
+from datetime import timedelta
 
 import pytest
 import typer
 
+from chargeback_worker import app
+from chargeback_worker.cli import quarantine as commands
 from chargeback_worker.cli import question
+from chargeback_worker.pipeline.dismiss import dismiss
+from chargeback_worker.pipeline.ingest import Outcome
+from chargeback_worker.reports.verify import verify
+from chargeback_worker.settings import Database, Settings
+from chargeback_worker.store.quarantine import AlreadyResolved, Quarantined
+from chargeback_worker.usage.event import Grain, RawEvent, Reader, RefusedEvent, UsageEvent
 from tests.support.command import Command
 
 OLD = b'{"usage_id": "u1", "timestamp": "2026-09-14T10:00:00Z", "team_id": "A", "cost_usd": 1}\n'
@@ -65,6 +74,51 @@ def test_what_can_be_read_now_is_counted(held: Command) -> None:
     assert "already replayed" in again.err
     assert held("quarantine", "replay", "2").code == 5
     held.ok("verify")
+
+
+def test_of_many_the_first_are_listed_and_all_are_counted(
+    chargeback: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = chargeback.having("--set", "ingest.max_age=1d")
+    lines = b"".join(OLD.replace(b'"u1"', b'"u%d"' % number) for number in range(7))
+    assert strict("ingest", "-", stdin=lines + EVIL).code == 5
+    # Several transactions, of which the last is not full.
+    monkeypatch.setattr(app, "_REPLAYED_AT_ONCE", 3)
+    monkeypatch.setattr(commands, "REPLAYED_SHOWN_MAX", 4)
+    ended = chargeback.ok("quarantine", "replay", "-o", "json")
+    assert [row["quarantine_id"] for row in ended.json["replayed"]] == ["1", "2", "3", "4"]
+    tally = {"accepted": "7", "duplicate": "0", "conflict": "0", "quarantined": "1"}
+    assert ended.json["tally"] == tally
+    assert "Only the first 4 are listed. All 8: 7 accepted, 0 duplicate" in ended.err
+    chargeback.ok("verify")
+    again = chargeback("quarantine", "replay", "-o", "json")
+    assert (again.code, again.json["tally"]["quarantined"]) == (5, "1")
+
+
+def test_what_another_resolves_meanwhile_is_left_out_and_the_rest_is_replayed(
+    ready_url: str,
+) -> None:
+    grain, settings = Grain("UTC"), Settings(database=Database(url=ready_url))
+
+    class Overtaken(Reader):
+        """Somebody else gives the first event up while it is read."""
+
+        def read(self, raw: RawEvent, now_us: int) -> UsageEvent | RefusedEvent:
+            if not given_up:
+                given_up.append(dismiss(opened.store, 1, opened.act("not ours")))
+            return super().read(raw, now_us)
+
+    given_up: list[Quarantined] = []
+    with app.opened(settings) as opened:
+        opened.__dict__["reader"] = Reader(grain, max_age=timedelta(days=1))
+        lines = [OLD.replace(b'"u1"', b'"u%d"' % number) for number in range(3)]
+        assert [result.tally.quarantined for result in opened.ingest_file("f", lines)] == [3]
+        opened.__dict__["reader"] = Overtaken(grain)
+        accepted = Outcome.ACCEPTED
+        assert list(opened.replay()) == [[(2, accepted), (3, accepted)]]
+        assert verify(opened.store).mismatches == ()
+        with pytest.raises(AlreadyResolved, match="event 1 is already dismissed"):
+            list(opened.replay([1]))
 
 
 def test_what_is_given_up_is_erased_and_stays_known(held: Command) -> None:

@@ -26,14 +26,7 @@ _LATER = Act("ada", NOW_US + 40 * 86_400_000_000, "the day has come")
 def _replay(feed: Feed, act: Act = ACT) -> dict[int, Outcome]:
     """Every held event again, by what `feed` reads now."""
     cursor = feed.door(Door.REPLAY, "quarantine")
-    with feed.store.read() as transaction:
-        ids = quarantine.held_ids(transaction)
-        raws = [quarantine.get(transaction, number).raw for number in ids]
-    held = [
-        raw._replace(position=number)
-        for number, raw in zip(ids, raws, strict=True)
-        if raw is not None
-    ]
+    held = _held(feed.store)
     part = Part(cursor.cursor_id, read_events(feed.reader, held, act.now_us), replays=True)
     result = ingest(
         feed.store,
@@ -43,7 +36,17 @@ def _replay(feed: Feed, act: Act = ACT) -> dict[int, Outcome]:
         now_us=act.now_us,
         act=act,
     )
-    return dict(zip(ids, result.parts[0].outcomes, strict=True))
+    numbers = [raw.position for raw in held]
+    return dict(zip(numbers, result.parts[0].outcomes, strict=True))
+
+
+def _held(
+    store: Store, *, after: int = 0, events_max: int = 100, bytes_max: int = 2**20
+) -> list[RawEvent]:
+    with store.read() as transaction:
+        return quarantine.next_replayable(
+            transaction, after=after, events_max=events_max, bytes_max=bytes_max
+        )
 
 
 def _states(store: Store) -> list[tuple[str, str | None]]:
@@ -74,7 +77,8 @@ def test_too_much_is_kept_by_its_head_and_cannot_be_replayed(store: Store) -> No
     Feed(store).send(b"x" * (BYTES_MAX + 1))
     with store.read() as transaction:
         kept = quarantine.get(transaction, 1)
-        assert quarantine.held_ids(transaction) == []
+        assert quarantine.count_replayable(transaction) == 0
+    assert _held(store) == []
     assert kept.raw is not None
     assert kept.raw.value == b"x" * quarantine.HEAD_BYTES
     assert (kept.replayable, kept.size_bytes) == (False, BYTES_MAX + 1)
@@ -111,6 +115,36 @@ def test_a_replay_of_what_has_come_by_itself_is_a_duplicate_or_conflict(store: S
     assert (total.cost, total.records) == (NANO, 1)
     assert feed.door(Door.REPLAY, "quarantine").tally == Tally(duplicate=1, conflict=1)
     assert verify(store).mismatches == ()
+
+
+def test_what_is_held_is_read_some_at_a_time(store: Store) -> None:
+    feed = Feed(store)
+    feed.send(*(b"poison %d" % number for number in range(5)), b"x" * (BYTES_MAX + 1))
+    assert [raw.position for raw in _held(store)] == [1, 2, 3, 4, 5]
+    assert [raw.value for raw in _held(store, events_max=2)] == [b"poison 0", b"poison 1"]
+    assert [raw.position for raw in _held(store, after=2, bytes_max=16)] == [3, 4]
+    # One goes along however large it is, or nothing would go on.
+    assert [raw.position for raw in _held(store, after=4, bytes_max=1)] == [5]
+    assert _held(store, after=5) == []
+    dismiss(store, 2, ACT)
+    with store.read() as transaction:
+        few = quarantine.next_replayable(
+            transaction, among=[1, 2, 5], events_max=9, bytes_max=2**20
+        )
+    assert [raw.position for raw in few] == [1, 5]
+
+
+def test_one_that_is_resolved_already_undoes_the_whole_batch(store: Store) -> None:
+    feed = Feed(store)
+    feed.send(_AHEAD, usage("ahead too", day="2026-12-24"), b"poison")
+    dismiss(store, 1, ACT)
+    cursor = feed.door(Door.REPLAY, "quarantine")
+    events = [RawEvent(_AHEAD, position=number) for number in (2, 1)]
+    part = Part(cursor.cursor_id, read_events(feed.reader, events, _LATER.now_us), replays=True)
+    with pytest.raises(AlreadyResolved, match="quarantined event 1 is already dismissed"):
+        feed.ingest(part)
+    assert _states(store) == [("dismissed", "dismissed"), ("held", None), ("held", None)]
+    assert feed.door(Door.REPLAY, "quarantine").tally == Tally()
 
 
 def test_a_replay_is_done_once(store: Store) -> None:
