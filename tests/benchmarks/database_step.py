@@ -17,10 +17,10 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from chargeback_worker.pipeline import ingest as ingest_step
+from chargeback_worker.pipeline.ingesting.settled import settle
 from chargeback_worker.store import Store, cursors, installation, periods, schema
 from chargeback_worker.store.dialects import NewRecord
-from chargeback_worker.usage.digests import total_key
-from chargeback_worker.usage.event import Grain, UsageEvent
+from chargeback_worker.usage.event import Grain
 from tests.benchmarks import bare, cpu
 from tests.benchmarks.child import Found
 from tests.benchmarks.usage_stream import MONTH, NOW_US, PARTITIONS, TOTALS_A_DAY, batches, parts
@@ -144,19 +144,9 @@ def _cursors(store: Store, topic: str) -> list[int]:
 
 def _rows(events: int, size: int, seed: int, totals_a_day: int) -> Iterator[list[NewRecord]]:
     """The records that our step would make of each batch."""
-    seen: set[bytes] = set()
+    seen: dict[bytes, bytes] = {}
+    billed_in = {MONTH.number: MONTH.number}
     for batch in batches(events, size, seed, totals_a_day):
-        records: list[NewRecord] = []
-        for partition, read in batch.items():
-            for raw, said in read:
-                assert isinstance(said, UsageEvent)
-                if said.identity not in seen:
-                    seen.add(said.identity)
-                    records.append(_record(said, partition, raw.position))
-        yield records
-
-
-def _record(event: UsageEvent, partition: int, position: int) -> NewRecord:
-    grain = (event.day, event.team, event.user, event.agent, event.resource_type, event.labels)
-    key = total_key(MONTH.number, *grain)
-    return NewRecord(event, MONTH.number, key, partition, position, NOW_US)
+        settled = settle(parts(batch, range(PARTITIONS)), seen, billed_in, NOW_US)
+        seen |= {record.event.identity: record.event.content for record in settled.records}
+        yield settled.records

@@ -25,7 +25,16 @@ from chargeback_worker.store import (
 )
 from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain
-from tests.benchmarks import database_step, month, preload, reading, receivers, shown_cost, topic
+from tests.benchmarks import (
+    database_step,
+    month,
+    preload,
+    quarantine,
+    reading,
+    receivers,
+    shown_cost,
+    topic,
+)
 from tests.benchmarks.child import Clock, Found, Job
 from tests.benchmarks.month import LABELS, PERIOD, Month
 
@@ -125,4 +134,7 @@ JOBS: dict[str, Job] = {
     "fill_topic": reading.fill_topic,
     "consume": reading.consume,
     "shown": lambda _, *sizes: shown_cost.shown(*sizes),
+    "hold": quarantine.hold,
+    "take": quarantine.take,
+    "replay": quarantine.replay,
 }

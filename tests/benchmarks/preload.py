@@ -3,16 +3,21 @@
 Identities are random, as digests are; records lie in the order of their time, 6,000 totals a day.
 There are no totals and no positions, which the rate does not depend on; `verify` would say so.
 Indexes are made afterwards, those of random keys as full as random insertion leaves them: a packed
-one would split all its pages at the first inserts.
+one would split all its pages at the first inserts. Keys fill segment after segment, each sealed as
+ingest seals it.
 """
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 
-from chargeback_worker.store import Store
+from chargeback_worker.store import Store, usage
+from chargeback_worker.store.dialects.postgresql_keys import SEGMENT_KEYS, active
 from tests.benchmarks.child import Found
 from tests.benchmarks.database_step import prepare
 from tests.benchmarks.usage_stream import TOTALS_A_DAY
@@ -33,9 +38,9 @@ _EVENTS = f"""(
         LATERAL (SELECT DATE '2026-09-30' - {_DAYS - 1} + (number * {_DAYS} / :rows)::int AS date,
             abs(hashint8(number)::bigint) % {TOTALS_A_DAY} AS one) AS drawn
 ) AS event"""
-_KEYS = f"""
-INSERT INTO usage_key (identity, content, period)
-SELECT md5(number::text)::uuid, md5('content ' || number)::uuid, period FROM {_EVENTS}
+_KEYS = """
+INSERT INTO {segment} (identity, content, period)
+SELECT md5(number::text)::uuid, md5('content ' || number)::uuid, period FROM {events}
 """
 _RECORDS = f"""
 INSERT INTO usage_record (
@@ -81,19 +86,44 @@ def preload(url: str, rows: int) -> Found:
     store = Store(url)
     autocommit = store.engine.execution_options(isolation_level="AUTOCOMMIT")
     with autocommit.connect() as connection:
-        makers = _drop_indexes(connection, "usage_key") + _drop_indexes(connection, "usage_record")
-        for first in range(0, rows, _AT_ONCE):
-            numbers = {"first": first, "last": min(first + _AT_ONCE, rows) - 1, "rows": rows}
-            for statement in (_KEYS, _RECORDS):
-                connection.execute(sa.text(statement), numbers)
         connection.exec_driver_sql("SET maintenance_work_mem = '512MB'")
-        for maker in makers:
-            connection.exec_driver_sql(maker)
-        for table in ("usage_key", "usage_record"):
-            connection.exec_driver_sql(f"VACUUM ANALYZE {table}")
+        with _without_indexes(connection, "usage_record"):
+            for numbers in _chunks(rows, _AT_ONCE):
+                connection.execute(sa.text(_RECORDS), numbers)
+        for numbers in _chunks(rows, SEGMENT_KEYS):
+            _fill_segment(store, connection, numbers)
+        connection.exec_driver_sql("VACUUM ANALYZE usage_record")
         connection.exec_driver_sql("CHECKPOINT")
     store.close()
     return {"rows": rows}
+
+
+def _chunks(rows: int, size: int) -> Iterator[dict[str, int]]:
+    for first in range(0, rows, size):
+        yield {"first": first, "last": min(first + size, rows) - 1, "rows": rows}
+
+
+def _fill_segment(store: Store, connection: sa.Connection, numbers: dict[str, int]) -> None:
+    """Keys into the active segment, which is then sealed as ingest seals it, if it is full."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    with raw.cursor() as cursor:
+        segment = active(cursor)
+    with _without_indexes(connection, segment):
+        keys = _KEYS.format(segment=segment, events=_EVENTS)
+        connection.execute(sa.text(keys), numbers)
+    connection.exec_driver_sql(f"VACUUM ANALYZE {segment}")
+    with store.begin() as transaction:
+        usage.begin_segment(transaction)
+
+
+@contextmanager
+def _without_indexes(connection: sa.Connection, table: str) -> Iterator[None]:
+    """Fill a table without its indexes, which are made again when it is full."""
+    makers = _drop_indexes(connection, table)
+    yield
+    for maker in makers:
+        connection.exec_driver_sql(maker)
 
 
 def _drop_indexes(connection: sa.Connection, table: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import allocation, child, invoices, receivers
+from tests.benchmarks import allocation, child, invoices, quarantine, receivers
 from tests.benchmarks.databases import SQLiteFiles
 from tests.benchmarks.figures import Figure, write
 from tests.benchmarks.month import TOTALS_OF_PAIR_MAX, Month, rules
@@ -38,6 +38,12 @@ def test_without_kafka_the_invoices_bench_only_closes(tmp_path: Path) -> None:
     names = {figure.name for figure in figures}
     assert "invoices_write_10k_sqlite" in names
     assert not [name for name in names if "publish" in name]
+
+
+def test_the_quarantine_bench_counts_every_event_that_was_held(tmp_path: Path) -> None:
+    figures = list(quarantine.measure(SQLiteFiles(tmp_path), runs=1, quick=True, run=here))
+    found = written(tmp_path, figures)
+    assert found["replay_100k_sqlite"]["of"] == "replay_ingested_sqlite"
 
 
 def test_figures_of_other_benches_stay_in_the_file(tmp_path: Path) -> None:

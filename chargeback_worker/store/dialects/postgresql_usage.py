@@ -48,7 +48,7 @@ def insert_records(cursor: Cursor, records: Sequence[NewRecord]) -> dict[bytes, 
     segment = active(cursor)
     cursor.execute("SAVEPOINT straight")
     try:
-        _copy(cursor, _KEYS.format(segment), _key_lines(records))
+        copy_keys(cursor, segment, records)
     except psycopg.errors.UniqueViolation:
         cursor.execute("ROLLBACK TO SAVEPOINT straight")
         stored = _stage_keys(cursor, segment, records)
@@ -56,8 +56,18 @@ def insert_records(cursor: Cursor, records: Sequence[NewRecord]) -> dict[bytes, 
     else:
         stored = {}
     cursor.execute("RELEASE SAVEPOINT straight")
-    _copy(cursor, _RECORDS, _record_lines(records))
+    copy_records(cursor, records)
     return stored
+
+
+def copy_keys(cursor: Cursor, table: str, records: Sequence[NewRecord]) -> None:
+    """The keys of records into a table; they come sorted by identity."""
+    _copy(cursor, _KEYS.format(table), _key_lines(records))
+
+
+def copy_records(cursor: Cursor, records: Sequence[NewRecord]) -> None:
+    """The records themselves."""
+    _copy(cursor, _RECORDS, _record_lines(records))
 
 
 def add_to_totals(cursor: Cursor, sums: Sequence[UsageSum]) -> None:
@@ -73,7 +83,7 @@ def _stage_keys(cursor: Cursor, segment: str, records: Sequence[NewRecord]) -> d
         "CREATE TEMPORARY TABLE IF NOT EXISTS staged_key"
         " (identity uuid, content uuid, period int) ON COMMIT DELETE ROWS"
     )
-    _copy(cursor, _KEYS.format("staged_key"), _key_lines(records))
+    copy_keys(cursor, "staged_key", records)
     cursor.execute(
         f"INSERT INTO {segment} (identity, content, period)"
         " SELECT identity, content, period FROM staged_key ORDER BY identity"
