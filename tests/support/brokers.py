@@ -34,6 +34,10 @@ class BrokerServer(Protocol):
 
     def restart(self) -> None: ...
 
+    def freeze(self) -> None: ...
+
+    def thaw(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -51,7 +55,7 @@ class GivenKafka:
     def start(self) -> None:
         pytest.skip("a broker that somebody else runs is not taken away")
 
-    stop = kill = restart = start
+    stop = kill = restart = freeze = thaw = start
 
     def close(self) -> None:
         pass
@@ -91,6 +95,12 @@ class DockerKafka:
         self.kill()
         self.start()
 
+    def freeze(self) -> None:
+        self._container.get_wrapped_container().pause()
+
+    def thaw(self) -> None:
+        self._container.get_wrapped_container().unpause()
+
     def close(self) -> None:
         self._container.stop()
 
@@ -127,7 +137,7 @@ class EmbeddedServer:
     def start(self) -> None:
         pytest.skip("the embedded broker does not survive being taken away")
 
-    stop = kill = restart = start
+    stop = kill = restart = freeze = thaw = start
 
     def close(self) -> None:
         self._broker.close()

@@ -113,6 +113,17 @@ class JarsKafka:
         self.kill()
         self.start()
 
+    def freeze(self) -> None:
+        """Let it answer nothing, with all its connections open, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def log_of(self, topic: str, partition: int) -> Path:
+        """The file that the first messages of a partition lie in."""
+        return self._folder / "topics" / f"{topic}-{partition}" / f"{0:020}.log"
+
     def close(self) -> None:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -156,6 +167,10 @@ class JarsKafka:
             return False
         finally:
             broker.close()
+
+    def _signal(self, how: signal.Signals) -> None:
+        assert self._running is not None
+        os.killpg(self._running.pid, how)
 
     def _end(self, how: signal.Signals) -> None:
         running, self._running = self._running, None

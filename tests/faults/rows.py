@@ -1,0 +1,59 @@
+"""The fault matrix, as data: each row with the size of its long and of its short run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from tests.faults.connections import (
+    ambiguous_commits,
+    broker_frozen,
+    broker_killed,
+    broker_stopped,
+    database_away,
+    database_crashes,
+    database_cut,
+    database_half_open,
+    database_stalls,
+)
+from tests.faults.flow import Pace
+from tests.faults.kills import failpoint_kills, random_kills
+from tests.faults.scene import Figures, Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Events, events a second, and how many faults (of each kind, where a row has several)."""
+
+    events: int
+    rate: float
+    faults: int
+
+    def pace(self, seed: int) -> Pace:
+        return Pace(self.events, seed, self.rate, self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`short` is the size in `make test`; None where it would say nothing there."""
+
+    run: Callable[[Ground, Pace], Figures]
+    long: Size
+    short: Size | None
+
+
+ROWS: Mapping[str, Row] = {
+    "random-kills": Row(random_kills, Size(1_000_000, 2_500, 100), Size(6_000, 1_000, 3)),
+    "random-kills-sqlite": Row(
+        partial(random_kills, workers=1, sqlite=True), Size(200_000, 1_000, 50), Size(4_000, 800, 2)
+    ),
+    "failpoints": Row(failpoint_kills, Size(200_000, 500, 20), Size(12_000, 800, 1)),
+    "ambiguous-commits": Row(ambiguous_commits, Size(100_000, 1_000, 50), Size(4_000, 800, 2)),
+    "database-crashes": Row(database_crashes, Size(60_000, 1_000, 8), Size(4_000, 800, 1)),
+    "database-away": Row(database_away, Size(60_000, 1_000, 4), None),
+    "database-stalls": Row(database_stalls, Size(60_000, 1_000, 4), None),
+    "database-cut": Row(database_cut, Size(60_000, 1_000, 20), Size(4_000, 800, 3)),
+    "database-half-open": Row(database_half_open, Size(30_000, 1_000, 3), None),
+    "broker-killed": Row(broker_killed, Size(60_000, 1_000, 5), Size(4_000, 800, 1)),
+    "broker-stopped": Row(broker_stopped, Size(60_000, 1_000, 3), None),
+    "broker-frozen": Row(broker_frozen, Size(60_000, 1_000, 4), Size(4_000, 800, 1)),
+}
