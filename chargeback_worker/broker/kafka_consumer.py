@@ -8,9 +8,9 @@ partitions are let go one by one as they are placed.
 
 import contextlib
 import logging
+import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -22,6 +22,7 @@ from kafka.structs import TopicPartition as TheirPartition
 from chargeback_worker.broker import AssignmentListener, Message, TopicPartition
 from chargeback_worker.broker.errors import ConsumerBroken, MemberFenced, MissingTopic
 from chargeback_worker.broker.kafka_errors import while_reading
+from chargeback_worker.broker.kafka_notes import Notes, hold, theirs_of
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 _SLICE_S = 0.2
 _CLOSE_MS = 3_000
 _LAST_COMMIT_MS = 1_000
+# How long after it took its partitions back a static member asks for them once more.
+_ASK_AGAIN_S = 10.0
 
 
 class KafkaReader:
@@ -48,9 +51,9 @@ class KafkaReader:
             self._require(topic)
         self._positions.clear()
         self._unplaced = set(partitions)
-        theirs = [_theirs(partition) for partition in partitions]
+        theirs = [theirs_of(partition) for partition in partitions]
         self._client.assign(theirs)
-        _hold(self._client, theirs)
+        hold(self._client, theirs)
 
     def poll(self, timeout_s: float, max_records: int) -> dict[TopicPartition, list[Message]]:
         if self._broken is not None:
@@ -67,7 +70,7 @@ class KafkaReader:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         with self._assigned():
-            self._client.seek(_theirs(partition), offset)
+            self._client.seek(theirs_of(partition), offset)
         self._positions[partition] = offset
         self._placed(partition)
 
@@ -96,6 +99,7 @@ class KafkaReader:
             left = max(0.0, deadline - time.monotonic())
             fetched = self._fetch(min(left, _SLICE_S), max_records)
             self._check_membership()
+            self._check_topic()
             if self._assignment_changed():
                 # What came along may have been read from places that are not ours any more.
                 fetched = {}
@@ -112,6 +116,9 @@ class KafkaReader:
             raise while_reading(error, self._servers, self._client) from error
 
     def _check_membership(self) -> None:
+        pass
+
+    def _check_topic(self) -> None:
         pass
 
     def _assignment_changed(self) -> bool:
@@ -132,7 +139,7 @@ class KafkaReader:
         if partition in self._unplaced:
             self._unplaced.discard(partition)
             with self._assigned():
-                self._client.resume(_theirs(partition))
+                self._client.resume(theirs_of(partition))
 
     @contextlib.contextmanager
     def _assigned(self) -> Iterator[None]:
@@ -148,20 +155,21 @@ class KafkaReader:
     ) -> dict[TopicPartition, int]:
         if not partitions:
             return {}
-        theirs = [_theirs(partition) for partition in partitions]
+        theirs = [theirs_of(partition) for partition in partitions]
         try:
             found = ask(theirs, timeout_ms=self._answer_s * 1000)
         except kafka.errors.KafkaError as error:
             raise while_reading(error, self._servers, self._client) from error
         return {TopicPartition(*partition): offset for partition, offset in found.items()}
 
-    def _require(self, topic: str) -> None:
+    def _require(self, topic: str) -> list[TopicPartition]:
         try:
             known = self._client.partitions_for_topic(topic)
         except kafka.errors.KafkaError as error:
             raise while_reading(error, self._servers, self._client) from error
         if not known:
             raise MissingTopic(topic, self._servers)
+        return [TopicPartition(topic, number) for number in sorted(known)]
 
 
 class KafkaConsumer(KafkaReader):
@@ -176,14 +184,18 @@ class KafkaConsumer(KafkaReader):
     ) -> None:
         super().__init__(client, servers, answer_s)
         self.topic_id = topic_id
-        self._notes = _Notes(client)
+        self._notes = Notes(client)
         self._listener: AssignmentListener | None = None
+        self._topic: str | None = None
+        self._made_as: object = None
         self._told: frozenset[TopicPartition] = frozenset()
+        self._ask_again_s: float | None = None
         self._paused: set[TopicPartition] = set()
         self._shown: dict[TheirPartition, OffsetAndMetadata] = {}
 
     def subscribe(self, topic: str, listener: AssignmentListener) -> None:
         self._require(topic)
+        self._topic, self._made_as = topic, self._made(topic)
         self._listener = listener
         self._client.subscribe([topic], listener=self._notes)
 
@@ -193,13 +205,13 @@ class KafkaConsumer(KafkaReader):
     def pause(self, partitions: Collection[TopicPartition]) -> None:
         self._paused.update(partitions)
         with self._assigned():
-            self._client.pause(*map(_theirs, partitions))
+            self._client.pause(*map(theirs_of, partitions))
 
     def resume(self, partitions: Collection[TopicPartition]) -> None:
         self._paused.difference_update(partitions)
         ready = [partition for partition in partitions if partition not in self._unplaced]
         with self._assigned():
-            self._client.resume(*map(_theirs, ready))
+            self._client.resume(*map(theirs_of, ready))
 
     def high_watermarks(self) -> dict[TopicPartition, int]:
         found = {}
@@ -210,8 +222,11 @@ class KafkaConsumer(KafkaReader):
                 found[TopicPartition(*theirs)] = end
         return found
 
+    def partitions(self, topic: str) -> Collection[TopicPartition]:
+        return self._require(topic)
+
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        shown = {_theirs(p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()}
+        shown = {theirs_of(p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()}
         self._shown.update(shown)
         try:
             if shown:
@@ -238,6 +253,27 @@ class KafkaConsumer(KafkaReader):
         settled = group.state == MemberState.STABLE and not group.rejoin_needed
         if settled and not group.rejoining and not group._heartbeat_enabled:
             raise MemberFenced(group.group_id, group.group_instance_id)
+        if self._ask_again_s is not None and time.monotonic() >= self._ask_again_s:
+            # A static member that comes back is given what it had, whatever the topic has become,
+            # and is not told that it leads the group: nobody would look for new partitions any
+            # more. To the leader that asks again, the group is dealt out anew; to others, nothing
+            # happens.
+            self._ask_again_s = math.inf
+            group.request_rejoin()
+
+    def _check_topic(self) -> None:
+        # Messages are fetched by the topic's name: one that is made anew while the group stays
+        # as it is would be read on at the positions of the old one, without a word.
+        made = self._made(self._topic)
+        if made is None or made == self._made_as:
+            return
+        if self._made_as is not None:
+            raise ConsumerBroken(f"the topic {self._topic} was made anew")
+        self._made_as = made
+
+    def _made(self, topic: str | None) -> object:
+        """The topic's id as the client last heard of it; asks nobody."""
+        return self._client._cluster.topic_id(topic)  # type: ignore[attr-defined]
 
     def _assignment_changed(self) -> bool:
         notes = list(self._notes.take())
@@ -257,6 +293,8 @@ class KafkaConsumer(KafkaReader):
         if kind == "assigned":
             self._told = frozenset(partitions)
             self._unplaced = set(partitions)
+            if self._ask_again_s is None and self._client.config["group_instance_id"]:
+                self._ask_again_s = time.monotonic() + _ASK_AGAIN_S
             self._listener.on_assigned(self._told)
         return True
 
@@ -274,38 +312,6 @@ class KafkaConsumer(KafkaReader):
             super()._placed(partition)
 
 
-class _Notes(kafka.ConsumerRebalanceListener):
-    """Listens on the client's own thread: holds what was assigned and notes it for the poller."""
-
-    def __init__(self, client: kafka.KafkaConsumer) -> None:
-        self._client = client
-        self._notes: deque[tuple[str, list[TopicPartition]]] = deque()
-
-    def take(self) -> Iterator[tuple[str, list[TopicPartition]]]:
-        while self._notes:
-            yield self._notes.popleft()
-
-    def on_partitions_assigned(self, assigned: Collection[TheirPartition]) -> None:
-        self._note("assigned", assigned)
-        _hold(self._client, assigned)
-
-    def on_partitions_revoked(self, revoked: Collection[TheirPartition]) -> None:
-        self._note("revoked", revoked)
-
-    def on_partitions_lost(self, lost: Collection[TheirPartition]) -> None:
-        self._note("lost", lost)
-
-    def _note(self, kind: str, partitions: Collection[TheirPartition]) -> None:
-        self._notes.append((kind, sorted(TopicPartition(*theirs) for theirs in partitions)))
-
-
-def _hold(client: kafka.KafkaConsumer, partitions: Collection[TheirPartition]) -> None:
-    # A partition without a position would be given the group's; a paused one is not read.
-    for partition in partitions:
-        client.seek(partition, 0)
-    client.pause(*partitions)
-
-
 def _messages(records: list[Any]) -> tuple[TopicPartition, list[Message]]:
     partition = TopicPartition(records[0].topic, records[0].partition)
     return partition, [
@@ -319,7 +325,3 @@ def _messages(records: list[Any]) -> tuple[TopicPartition, list[Message]]:
         )
         for record in records
     ]
-
-
-def _theirs(partition: TopicPartition) -> TheirPartition:
-    return TheirPartition(partition.topic, partition.partition)

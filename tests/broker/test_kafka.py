@@ -8,7 +8,7 @@ from typing import Any
 import kafka as client_library
 import pytest
 
-from chargeback_worker.broker import TopicPartition
+from chargeback_worker.broker import TopicPartition, kafka_consumer
 from chargeback_worker.broker.errors import (
     BrokerUnreachable,
     ConsumerBroken,
@@ -245,3 +245,35 @@ def test_a_listener_may_ask_the_broker(broker: KafkaBroker) -> None:
     send_all(broker, topic, [b"b"])
     assert [message.value for message in gather(consumer, 1)] == [b"b"]
     consumer.close()
+
+
+def test_a_static_member_that_comes_back_finds_partitions_that_were_added_meanwhile(
+    kafka: BrokerServer, broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_consumer, "_ASK_AGAIN_S", 0.0)
+    topic, group = make_topic(broker, 1), unique("group")
+    before, places = subscribed(broker, topic, group, "one")
+    until(lambda: before.poll(0.2, 1) == {} and places.heard)
+    before.close()
+    admin = client_library.KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin.create_partitions({topic: 2})
+    admin.close()
+    until(lambda: (found := broker.describe(topic)) and found.partitions == 2)
+    after, _ = subscribed(broker, topic, group, "one")
+    until(lambda: after.poll(0.2, 1) == {} and len(after.assignment()) == 2)
+
+
+def test_a_topic_that_is_made_anew_under_a_consumer_breaks_it(
+    kafka: BrokerServer,
+) -> None:
+    broker = TrackedBroker(kafka.bootstrap_servers, {"metadata_max_age_ms": 200})
+    topic = make_topic(broker, 1)
+    consumer, places = subscribed(broker, topic, unique("group"))
+    until(lambda: consumer.poll(0.2, 1) == {} and places.heard)
+    admin = client_library.KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    admin.delete_topics([topic])
+    until(lambda: broker.create_topic(topic, 1))
+    admin.close()
+    with pytest.raises(ConsumerBroken, match="made anew"):
+        until(lambda: consumer.poll(0.2, 1))
+    broker.close()
