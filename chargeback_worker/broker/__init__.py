@@ -125,6 +125,9 @@ class Consumer(Reader, Protocol):
 
     def topic_id(self, topic: str) -> str | None: ...
 
+    def partitions(self, topic: str) -> Collection[TopicPartition]:
+        """All partitions of a topic, as last heard of."""
+
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Write the group's offsets for those who watch lag; may silently not happen."""
 

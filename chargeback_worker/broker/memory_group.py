@@ -193,6 +193,7 @@ class MemoryConsumer(MemoryReader):
         self._generation = -1
         self._listener: AssignmentListener | None = None
         self.topic_id = world.topic_id
+        self.partitions = world.partitions
 
     def subscribe(self, topic: str, listener: AssignmentListener) -> None:
         self._require(topic)

@@ -84,6 +84,26 @@ def take_partition(
         return cursors.take(transaction, found.cursor_id, counts=counts)
 
 
+def start_at_end(
+    store: Store,
+    topic: str,
+    ends: Mapping[int, int],
+    *,
+    topic_id: str | None,
+    now_us: int,
+) -> None:
+    """Begin a topic that was never seen at the `ends` of all its partitions.
+
+    All of them in one transaction: a partition without a cursor is then one that was added later.
+    Does nothing where the topic was seen before, even under another id.
+    """
+    with store.begin() as transaction:
+        if any(cursor.name == topic for cursor in cursors.listed(transaction, Door.TOPIC)):
+            return
+        for partition, end in sorted(ends.items()):
+            _make(transaction, topic, partition, topic_id, end, now_us)
+
+
 def first_seen(
     store: Store,
     topic: str,
@@ -95,15 +115,26 @@ def first_seen(
 ) -> Cursor:
     """The cursor of a partition that is read for the first time, from `position` on."""
     with store.begin() as transaction:
-        return cursors.make(
-            transaction,
-            Door.TOPIC,
-            topic,
-            partition,
-            topic_id=topic_id or "",
-            first_position=position,
-            now_us=now_us,
-        )
+        return _make(transaction, topic, partition, topic_id, position, now_us)
+
+
+def _make(
+    transaction: Transaction,
+    topic: str,
+    partition: int,
+    topic_id: str | None,
+    position: int,
+    now_us: int,
+) -> Cursor:
+    return cursors.make(
+        transaction,
+        Door.TOPIC,
+        topic,
+        partition,
+        topic_id=topic_id or "",
+        first_position=position,
+        now_us=now_us,
+    )
 
 
 def suspect(store: Store, cursor_id: int, position: int) -> int:

@@ -148,13 +148,18 @@ class Positions:
         self._excused.pop(partition, None)
         if found is not None:
             return found
+        if self.kafka.start_at == "end":
+            # Those that are added later are read whole, whatever is in them when they are found.
+            all_ends = {place.partition: end for place, end in self._ends(partition.topic).items()}
+            offsets.start_at_end(
+                self.store, partition.topic, all_ends, topic_id=topic_id, now_us=self.now_us()
+            )
         return offsets.first_seen(
-            self.store,
-            *partition,
-            topic_id=topic_id,
-            position=end if self.kafka.start_at == "end" else first,
-            now_us=self.now_us(),
+            self.store, *partition, topic_id=topic_id, position=first, now_us=self.now_us()
         )
+
+    def _ends(self, topic: str) -> dict[TopicPartition, int]:
+        return self.consumer.end_offsets(self.consumer.partitions(topic))
 
     def _fault(self, partition: TopicPartition, cursor: Cursor, first: int, end: int) -> str | None:
         """Why reading cannot go on at the stored position, or None."""

@@ -12,7 +12,7 @@ from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.broker.memory_group import MemoryConsumer
 from chargeback_worker.metrics import Metrics
 from chargeback_worker.pipeline import ingest, offsets
-from chargeback_worker.settings import Ingest, MaxRefused, Settings
+from chargeback_worker.settings import Ingest, Kafka, MaxRefused, Settings
 from chargeback_worker.store import Store, cursors, schema, totals
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.cursors import Cursor, Door
@@ -175,6 +175,27 @@ def test_a_topic_made_anew_stops_the_worker_until_it_is_adopted(rig: Rig) -> Non
     _turn(rig.session())
     assert rig.cursor().tally == cursors.Tally(accepted=1, duplicate=1)
     assert rig.cost() == 2 * 10**9
+
+
+def test_only_the_partitions_of_the_first_start_begin_at_the_end(rig: Rig) -> None:
+    rig.settings = Settings(kafka=Kafka(start_at="end"))
+    rig.put(1)
+    rig.put(2, partition=1)
+    session = rig.session()
+    _turn(session)
+    rig.put(3)
+    _turn(session)
+    assert (rig.cursor(0).first_position, rig.cursor(1).first_position) == (1, 1)
+    assert rig.cost() == 10**9
+
+
+def test_a_partition_that_is_added_later_is_read_whole(rig: Rig) -> None:
+    # Made by a worker that knew of one partition only.
+    offsets.start_at_end(rig.store, TOPIC, {0: 0}, topic_id=None, now_us=NOW_US)
+    rig.settings = Settings(kafka=Kafka(start_at="end"))
+    rig.put(1, 2, partition=1)
+    _turn(rig.session())
+    assert rig.cursor(1).tally == cursors.Tally(accepted=2)
 
 
 def test_a_partition_whose_next_records_were_deleted_stops_until_the_gap_is_accepted(
