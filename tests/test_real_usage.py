@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from chargeback_worker.broker.kafka import KafkaBroker
-from chargeback_worker.store import Store
-from tests.faults.flow import ends_of, read_to, running_worker
+from chargeback_worker.store import Store, cursors
+from tests.faults.worker import Worker
 from tests.support.brokers import BrokerServer
 from tests.support.postgres import PostgresServer
 
@@ -56,6 +56,11 @@ def _send(broker: KafkaBroker, topic: str) -> int:
     return len(events)
 
 
+def _consumed(store: Store) -> int:
+    with store.read() as transaction:
+        return sum(cursor.tally.consumed for cursor in cursors.listed(transaction))
+
+
 @pytest.mark.timeout(240)
 def test_the_topic_and_the_file_give_the_same_invoices_to_the_nano_dollar(
     kafka: BrokerServer, postgresql: PostgresServer, sqlite_url: str, tmp_path: Path
@@ -75,14 +80,16 @@ def test_the_topic_and_the_file_give_the_same_invoices_to_the_nano_dollar(
             "CHARGEBACK_KAFKA__GROUP_ID": "real",
             "CHARGEBACK_METRICS__PORT": "0",
         }
-        _send(broker, topic)
-        ends = ends_of(broker, topic)
+        sent = _send(broker, topic)
         broker.close()
         store = Store(url)
-        with running_worker(by_topic, tmp_path / "worker.log") as worker:
+        worker = Worker(by_topic, tmp_path / "worker.log")
+        try:
             assert worker.wait_for("first_commit")
-            read_to(ends, worker, store)
+            assert worker.wait_until(lambda: _consumed(store) == sent), worker.last_words
             assert worker.stop() == 0
+        finally:
+            worker.kill()
         store.close()
         summary = _chargeback(by_topic, "usage", "summary", "--period", "2023-11", "-o", "json")[
             "summary"

@@ -18,6 +18,7 @@ from tests.faults.connections import (
 from tests.faults.flow import Pace
 from tests.faults.kills import failpoint_kills, random_kills
 from tests.faults.scene import Figures, Ground
+from tests.faults.topics import grown, recreated, truncated
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +57,7 @@ ROWS: Mapping[str, Row] = {
     "broker-killed": Row(broker_killed, Size(60_000, 1_000, 5), Size(4_000, 800, 1)),
     "broker-stopped": Row(broker_stopped, Size(60_000, 1_000, 3), None),
     "broker-frozen": Row(broker_frozen, Size(60_000, 1_000, 4), Size(4_000, 800, 1)),
+    "topic-recreated": Row(recreated, Size(10_000, 2_000, 6), Size(800, 800, 2)),
+    "topic-truncated": Row(truncated, Size(10_000, 2_000, 6), Size(800, 800, 2)),
+    "topic-grown": Row(grown, Size(30_000, 1_000, 4), Size(2_000, 500, 1)),
 }

@@ -4,7 +4,10 @@ A row breaks something while usage flows, and ends with `Scene.figures`: all is 
 books are held against the truth.
 """
 
+import os
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,19 +84,37 @@ class Scene:
     ) -> Worker:
         """Start a worker: a static member of that name, which takes over at once, or none."""
         environment = {
+            **self._environment(),
             "CHARGEBACK_DATABASE__URL": url or self.url,
-            "CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS": self.flow.servers,
-            "CHARGEBACK_KAFKA__USAGE_TOPIC": self.flow.topic,
-            "CHARGEBACK_KAFKA__GROUP_ID": f"group-{self.flow.topic}",
-            "CHARGEBACK_KAFKA__SESSION_TIMEOUT": "6s",
-            "CHARGEBACK_METRICS__PORT": "0",
             **({"CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": name} if member else {}),
-            **self.settings,
             **settings,
         }
         made = Worker(environment, self.folder / f"{name}.log", arguments)
         self.workers.append(made)
         return made
+
+    def command(self, *arguments: str) -> str:
+        """What `chargeback` prints to a person with the same settings."""
+        done = subprocess.run(
+            [sys.executable, "-m", "chargeback_worker", *arguments],
+            env={**os.environ, **self._environment()},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "CHARGEBACK_DATABASE__URL": self.url,
+            "CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS": self.flow.servers,
+            "CHARGEBACK_KAFKA__USAGE_TOPIC": self.flow.topic,
+            "CHARGEBACK_KAFKA__GROUP_ID": f"group-{self.flow.topic}",
+            "CHARGEBACK_KAFKA__SESSION_TIMEOUT": "6s",
+            "CHARGEBACK_METRICS__PORT": "0",
+            **self.settings,
+        }
 
     def end(self) -> None:
         """Kill whoever still runs."""
