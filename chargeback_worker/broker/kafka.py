@@ -16,6 +16,7 @@ from kafka.net.compat import KafkaNetClient
 
 from chargeback_worker.broker import WATCHED_SETTINGS, TopicDescription
 from chargeback_worker.broker.errors import BrokerUnreachable, MissingTopic
+from chargeback_worker.broker.kafka_codecs import bound
 from chargeback_worker.broker.kafka_consumer import KafkaConsumer, KafkaReader
 from chargeback_worker.broker.kafka_errors import while_connecting
 from chargeback_worker.broker.kafka_options import (
@@ -58,6 +59,7 @@ class KafkaBroker:
         self._admin: kafka.KafkaAdminClient | None = None
         self._admin_lock = threading.Lock()
         check_options(self._options)
+        bound()
 
     def consumer(self, group_id: str, instance_id: str | None = None) -> KafkaConsumer:
         session_ms = round(self._patience.session_s * 1000)
