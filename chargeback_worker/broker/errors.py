@@ -105,12 +105,16 @@ class LogTruncated(Conflict):
 
 
 class UndecodableBatch(Conflict):
-    """What lies at this position cannot be read as messages."""
+    """What lies at this position cannot be read as messages. `last` is its end where known."""
 
-    def __init__(self, partition: TopicPartition, offset: int, detail: str) -> None:
+    def __init__(
+        self, partition: TopicPartition, offset: int, detail: str, last: int | None = None
+    ) -> None:
+        whole = f"{offset}-{last}" if last is not None and last > offset else f"{offset}"
+        skip = f"chargeback offsets skip {partition}:{whole} --reason TEXT"
         super().__init__(
-            f"The batch at {partition}:{offset} cannot be decoded: {detail}",
-            hint=f"chargeback offsets skip {partition}:{offset} --reason TEXT",
+            f"The batch at {partition}:{offset} cannot be decoded: {detail}", hint=skip
         )
         self.partition = partition
         self.offset = offset
+        self.last = last

@@ -73,4 +73,19 @@ def _undecodable(error: Exception, client: kafka.KafkaConsumer) -> UndecodableBa
     if batch is None:
         return None
     detail = f"{type(error).__name__}: {error}"
-    return UndecodableBatch(TopicPartition(*batch.topic_partition), batch.next_fetch_offset, detail)
+    place = TopicPartition(*batch.topic_partition)
+    offset, last = batch.next_fetch_offset, _last_offset(error)
+    if last is not None and last > offset:
+        detail += f" (it ends at offset {last})"
+    return UndecodableBatch(place, offset, detail, last)
+
+
+def _last_offset(error: BaseException) -> int | None:
+    """Where the batch ends: only the generator that failed over it knows."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == "_unpack_records":
+            last = getattr(trace.tb_frame.f_locals.get("batch"), "last_offset", None)
+            return last if isinstance(last, int) else None
+        trace = trace.tb_next
+    return None

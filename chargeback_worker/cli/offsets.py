@@ -107,31 +107,44 @@ def accept_gap(
 def skip(
     context: typer.Context,
     place: Annotated[
-        str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="The record read next.")
+        str,
+        typer.Argument(
+            metavar="TOPIC:PARTITION:OFFSET[-LAST]",
+            help="The record read next, and the last of its batch if that is broken.",
+        ),
     ],
     reason: Reason = None,
     yes: Yes = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Go past one record that stops its partition, without reading it."""
-    topic, partition, offset = _place(place)
+    """Go past a record or a broken batch that stops its partition, without reading it."""
+    topic, partition, offset, last = _place(place)
     with session(context).opened() as opened:
         act = opened.act(reason)
         act.require_reason("skip a record")
+        if last > offset:
+            _, end = opened.usage_bounds().get(partition, (0, 0))
+            if last >= end:
+                raise typer.BadParameter(f"{topic}:{partition} ends before offset {end}")
         ask(f"Skip {place} without counting it?", yes)
-        moved = steps.skip(opened.store, topic, partition, offset, act)
+        moved = steps.skip(opened.store, topic, partition, offset, act, last=last)
         document = _only(opened, {moved.cursor_id})
     show(document, output, rows=document["offsets"], columns=_COLUMNS)
 
 
-def _place(text: str) -> tuple[str, int, int]:
+def _place(text: str) -> tuple[str, int, int, int]:
     topic, _, numbers = text.partition(":")
-    partition, _, offset = numbers.partition(":")
-    if not (topic and partition.isdecimal() and offset.isdecimal()):
+    partition, _, offsets = numbers.partition(":")
+    first, dash, last = offsets.partition("-")
+    last = last if dash else first
+    if not (topic and all(number.isdecimal() for number in (partition, first, last))):
         raise typer.BadParameter(
-            f"{text!r} is not TOPIC:PARTITION:OFFSET, for instance usage-events:3:1041"
+            f"{text!r} is not TOPIC:PARTITION:OFFSET, for instance usage-events:3:1041, nor"
+            " TOPIC:PARTITION:OFFSET-LAST"
         )
-    return topic, int(partition), int(offset)
+    if int(last) < int(first):
+        raise typer.BadParameter(f"{last} is before {first}")
+    return topic, int(partition), int(first), int(last)
 
 
 @offsets.command(

@@ -149,14 +149,21 @@ def stop_partition(store: Store, cursor_id: int, reason: str | None) -> None:
         cursors.stop(transaction, cursor_id, reason)
 
 
-def skip(store: Store, topic: str, partition: int, offset: int, act: Act) -> Cursor:
-    """Go past one record without reading it. Raises SkipNotNext, PartitionUnknown."""
+def skip(
+    store: Store, topic: str, partition: int, offset: int, act: Act, *, last: int | None = None
+) -> Cursor:
+    """Go past one record without reading it, or past all up to the `last` of a broken batch.
+
+    Raises SkipNotNext, PartitionUnknown.
+    """
     act.require_reason("skip a record")
+    assert last is None or last >= offset
     with store.begin() as transaction:
         before = _in_use(transaction, topic, partition)
         if before.next_position != offset:
             raise SkipNotNext(f"{topic}:{partition}", offset, before.next_position)
-        return _move(transaction, act, "offsets.skip", before, offset + 1)
+        new = (offset if last is None else last) + 1
+        return _move(transaction, act, "offsets.skip", before, new)
 
 
 def accept_gap(

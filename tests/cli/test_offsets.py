@@ -67,6 +67,14 @@ def test_one_record_is_skipped(reading: Command) -> None:
     assert (row["next_position"], row["skipped"]) == ("2", "1")
 
 
+def test_a_batch_is_skipped_and_nothing_behind_the_end(reading: Command) -> None:
+    for wrong in ("1-0", "1-99", "1-"):
+        refused = reading("offsets", "skip", f"{TOPIC}:1:{wrong}", "--reason", "damaged")
+        assert refused.code == 2, refused
+    (row,) = _rows(reading, "offsets", "skip", f"{TOPIC}:1:1-2", "--reason", "damaged")
+    assert (row["next_position"], row["skipped"]) == ("3", "2")
+
+
 def test_a_gap_is_accepted_where_there_is_one(
     reading: Command, memory_broker: MemoryBroker
 ) -> None:

@@ -97,6 +97,14 @@ def test_skipping_goes_past_exactly_the_next_record(store: Store) -> None:
     assert verify(store).mismatches == ()
 
 
+def test_skipping_goes_past_a_whole_batch(store: Store) -> None:
+    feed = Feed(store)
+    feed.send(usage("a"), usage("b"))
+    after = skip(store, TOPIC, 0, 2, ACT, last=6)
+    assert (after.next_position, after.tally.skipped) == (7, 5)
+    assert verify(store).mismatches == ()
+
+
 def test_every_move_needs_a_reason(store: Store) -> None:
     _first_seen(store)
     with pytest.raises(ReasonMissing):
