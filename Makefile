@@ -33,7 +33,7 @@ bench: $(VENV)/dev.installed ## how fast it is, as ratios of one run; FULL=1: wi
 		|| echo "Quix Streams could not be installed; the figures beside it are left out." >&2
 	$(BIN)/python -m tests.benchmarks $(NAMES) $(if $(FULL),--full)
 
-test-faults: $(VENV)/dev.installed ## real processes killed at random on Kafka and PostgreSQL; long
+test-faults: $(VENV)/dev.installed ## real processes, Kafka and PostgreSQL, broken in every way; long
 	$(BIN)/python -m tests.faults
 
 lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock

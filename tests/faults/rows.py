@@ -16,7 +16,10 @@ from tests.faults.connections import (
     database_stalls,
 )
 from tests.faults.flow import Pace
+from tests.faults.group import rebalance_storm, zombies
 from tests.faults.kills import failpoint_kills, random_kills
+from tests.faults.poison import poison_batches
+from tests.faults.producers import same_ids_at_once
 from tests.faults.scene import Figures, Ground
 from tests.faults.topics import grown, recreated, truncated
 
@@ -48,6 +51,8 @@ ROWS: Mapping[str, Row] = {
         partial(random_kills, workers=1, sqlite=True), Size(200_000, 1_000, 50), Size(4_000, 800, 2)
     ),
     "failpoints": Row(failpoint_kills, Size(200_000, 500, 20), Size(12_000, 800, 1)),
+    "rebalance-storm": Row(rebalance_storm, Size(200_000, 1_000, 100), Size(4_000, 500, 5)),
+    "zombies": Row(zombies, Size(100_000, 500, 16), Size(6_000, 600, 1)),
     "ambiguous-commits": Row(ambiguous_commits, Size(100_000, 1_000, 50), Size(4_000, 800, 2)),
     "database-crashes": Row(database_crashes, Size(60_000, 1_000, 8), Size(4_000, 800, 1)),
     "database-away": Row(database_away, Size(60_000, 1_000, 4), None),
@@ -57,6 +62,8 @@ ROWS: Mapping[str, Row] = {
     "broker-killed": Row(broker_killed, Size(60_000, 1_000, 5), Size(4_000, 800, 1)),
     "broker-stopped": Row(broker_stopped, Size(60_000, 1_000, 3), None),
     "broker-frozen": Row(broker_frozen, Size(60_000, 1_000, 4), Size(4_000, 800, 1)),
+    "poison-batches": Row(poison_batches, Size(20_000, 4_000, 4), Size(1_000, 1_000, 4)),
+    "same-ids-at-once": Row(same_ids_at_once, Size(100_000, 0, 1_000), Size(2_000, 0, 50)),
     "topic-recreated": Row(recreated, Size(10_000, 2_000, 6), Size(800, 800, 2)),
     "topic-truncated": Row(truncated, Size(10_000, 2_000, 6), Size(800, 800, 2)),
     "topic-grown": Row(grown, Size(30_000, 1_000, 4), Size(2_000, 500, 1)),
