@@ -63,7 +63,7 @@ def zombies(ground: Ground, pace: Pace) -> Figures:
     """
     settings = {
         **_SESSION,
-        "CHARGEBACK_KAFKA__MAX_POLL_INTERVAL": "4s",
+        "CHARGEBACK_KAFKA__MAX_POLL_INTERVAL": "10s",
         "CHARGEBACK_INGEST__BATCH_EVENTS": "200",
     }
     refused = given_way = 0

@@ -17,19 +17,23 @@ _BOMB_BYTES = 300 << 20
 # Of a worker that has met the bomb: some sixty are its own, and as many a bounded batch.
 _MEMORY_MAX_MB = 320
 _RECORDS = 5
-_POISONED = {"broken CRC": 0, "unknown codec": 1, "gzip bomb": 2, "header key not UTF-8": 3}
+_KINDS = ("gzip bomb", "broken CRC", "unknown codec", "header key not UTF-8")
 _PARTITIONS = 6
 
 
 def poison_batches(ground: Ground, pace: Pace) -> Figures:
-    """Each kind in a partition of its own: it is named, the others go on, and it can be skipped."""
+    """Each kind in a partition of its own: it is named, the others go on, and it can be skipped.
+
+    `pace.faults` is the number of kinds.
+    """
     if not isinstance(ground.kafka, JarsKafka):
         pytest.skip("the files of the broker are not ours to damage")
+    kinds = _KINDS[: pace.faults]
     with scene(ground, pace, partitions=_PARTITIONS) as given:
-        for partition in _POISONED.values():
+        for partition in range(len(kinds)):
             add_good(given, partition, 3)
-        poison = _put_poison(given, ground.kafka)
-        for partition in _POISONED.values():
+        poison = {n: _put(kind, given, ground.kafka, n) for n, kind in enumerate(kinds)}
+        for partition in poison:
             add_good(given, partition, 3)
         given.flow.start()
         given.flow.wait()
@@ -43,37 +47,37 @@ def poison_batches(ground: Ground, pace: Pace) -> Figures:
             place = f"{given.flow.topic}:{partition}:{first}-{last}"
             given.command("offsets", "skip", place, "--yes", "--reason", "it is broken")
         skipped = sum(last - first + 1 for first, last in poison.values())
-        detail = f"{', '.join(_POISONED)}: {skipped} records skipped, at most {memory:.0f} MB"
+        detail = f"{', '.join(kinds)}: {skipped} records skipped, at most {memory:.0f} MB"
         figures = given.figures("batches that cannot be read", len(poison), detail)
         if given.tally().skipped != skipped:
             figures.mismatches.append(f"skipped {given.tally().skipped}, not {skipped}")
         return figures
 
 
-def _put_poison(given: Scene, kafka: JarsKafka) -> Mapping[int, tuple[int, int]]:
-    """The first and the last offset of the batch in each poisoned partition."""
+def _put(kind: str, given: Scene, kafka: JarsKafka, partition: int) -> tuple[int, int]:
+    """Put a batch of that kind at the end of the partition; its first and its last offset."""
     topic, servers = given.flow.topic, given.flow.servers
-    made = {
-        "broken CRC": raw_produce.batch(good(_RECORDS)),
-        "unknown codec": raw_produce.batch(good(_RECORDS)),
-        "gzip bomb": raw_produce.batch([b"0" * _BOMB_BYTES], raw_produce.GZIP),
-        "header key not UTF-8": raw_produce.batch(good(_RECORDS), headers=[("kay", b"x")]),
-    }
-    broken = bytearray(made["broken CRC"])
-    broken[-1] ^= 0xFF
-    # The broker itself takes no batch with a wrong checksum: it has to rot on its disk.
-    error, _ = raw_produce.produce(servers, topic, 0, bytes(broken))
-    assert error == raw_produce.CORRUPT_MESSAGE, error
-    named = made["header key not UTF-8"]
-    named[:] = raw_produce.sealed(named.replace(b"kay", b"k\xffy"))
-    found = {}
-    for kind, partition in _POISONED.items():
-        error, offset = raw_produce.produce(servers, topic, partition, bytes(made[kind]))
-        assert error == 0, f"the broker refuses {kind}: {error}"
-        found[partition] = (offset, offset + (0 if kind == "gzip bomb" else _RECORDS - 1))
-    _damage(kafka.log_of(topic, 0), found[0][0], crc=True)
-    _damage(kafka.log_of(topic, 1), found[1][0], crc=False)
-    return found
+    made = _batch(kind)
+    if kind == "broken CRC":
+        broken = bytearray(made)
+        broken[-1] ^= 0xFF
+        # The broker itself takes no batch with a wrong checksum: it has to rot on its disk.
+        error, _ = raw_produce.produce(servers, topic, partition, bytes(broken))
+        assert error == raw_produce.CORRUPT_MESSAGE, error
+    error, offset = raw_produce.produce(servers, topic, partition, made)
+    assert error == 0, f"the broker refuses {kind}: {error}"
+    if kind in ("broken CRC", "unknown codec"):
+        _damage(kafka.log_of(topic, partition), offset, crc=kind == "broken CRC")
+    return offset, offset + (0 if kind == "gzip bomb" else _RECORDS - 1)
+
+
+def _batch(kind: str) -> bytes:
+    if kind == "gzip bomb":
+        return bytes(raw_produce.batch([b"0" * _BOMB_BYTES], raw_produce.GZIP))
+    if kind == "header key not UTF-8":
+        named = raw_produce.batch(good(_RECORDS), headers=[("kay", b"x")])
+        return bytes(raw_produce.sealed(named.replace(b"kay", b"k\xffy")))
+    return bytes(raw_produce.batch(good(_RECORDS)))
 
 
 def _damage(log: Path, offset: int, *, crc: bool) -> None:

@@ -46,25 +46,25 @@ class Row:
 
 
 ROWS: Mapping[str, Row] = {
-    "random-kills": Row(random_kills, Size(1_000_000, 2_500, 100), Size(6_000, 1_000, 3)),
+    "random-kills": Row(random_kills, Size(1_000_000, 2_500, 100), Size(6_000, 1_000, 2)),
     "random-kills-sqlite": Row(
         partial(random_kills, workers=1, sqlite=True), Size(200_000, 1_000, 50), Size(4_000, 800, 2)
     ),
     "failpoints": Row(failpoint_kills, Size(200_000, 500, 20), Size(12_000, 800, 1)),
-    "rebalance-storm": Row(rebalance_storm, Size(200_000, 1_000, 100), Size(4_000, 500, 5)),
+    "rebalance-storm": Row(rebalance_storm, Size(200_000, 1_000, 100), Size(3_000, 500, 3)),
     "zombies": Row(zombies, Size(100_000, 500, 16), Size(6_000, 600, 1)),
     "ambiguous-commits": Row(ambiguous_commits, Size(100_000, 1_000, 50), Size(4_000, 800, 2)),
     "database-crashes": Row(database_crashes, Size(60_000, 1_000, 8), Size(4_000, 800, 1)),
     "database-away": Row(database_away, Size(60_000, 1_000, 4), None),
     "database-stalls": Row(database_stalls, Size(60_000, 1_000, 4), None),
-    "database-cut": Row(database_cut, Size(60_000, 1_000, 20), Size(4_000, 800, 3)),
+    "database-cut": Row(database_cut, Size(60_000, 1_000, 20), None),
     "database-half-open": Row(database_half_open, Size(30_000, 1_000, 3), None),
     "broker-killed": Row(broker_killed, Size(60_000, 1_000, 5), Size(4_000, 800, 1)),
     "broker-stopped": Row(broker_stopped, Size(60_000, 1_000, 3), None),
-    "broker-frozen": Row(broker_frozen, Size(60_000, 1_000, 4), Size(4_000, 800, 1)),
-    "poison-batches": Row(poison_batches, Size(20_000, 4_000, 4), Size(1_000, 1_000, 4)),
+    "broker-frozen": Row(broker_frozen, Size(60_000, 1_000, 4), None),
+    "poison-batches": Row(poison_batches, Size(20_000, 4_000, 4), Size(1_000, 1_000, 1)),
     "same-ids-at-once": Row(same_ids_at_once, Size(100_000, 0, 1_000), Size(2_000, 0, 50)),
-    "topic-recreated": Row(recreated, Size(10_000, 2_000, 6), Size(800, 800, 2)),
-    "topic-truncated": Row(truncated, Size(10_000, 2_000, 6), Size(800, 800, 2)),
+    "topic-recreated": Row(recreated, Size(10_000, 2_000, 6), Size(800, 800, 1)),
+    "topic-truncated": Row(truncated, Size(10_000, 2_000, 6), Size(800, 800, 1)),
     "topic-grown": Row(grown, Size(30_000, 1_000, 4), Size(2_000, 500, 1)),
 }
