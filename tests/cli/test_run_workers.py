@@ -11,20 +11,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from chargeback_worker.broker.kafka import KafkaBroker
 from chargeback_worker.broker.memory import MemoryBroker
-from chargeback_worker.store import Store, cursors, heartbeats
-from tests.faults.flow import PARTITIONS, Flow, ends_of, environment, mismatches
+from chargeback_worker.store import heartbeats
+from tests.faults.flow import Pace
+from tests.faults.scene import Ground, Scene, mismatches, scene
 from tests.support.brokers import BrokerServer
 from tests.support.command import Command
 from tests.support.ladder import free_port
 from tests.support.postgres import PostgresServer
 
 LIMIT_S = 120.0
+PARTITIONS = 4
 
 
 class Workers:
@@ -90,19 +91,20 @@ def _workers(log: Path, settings: dict[str, str], count: int) -> Iterator[Worker
         workers.process.communicate()
 
 
-def _positions(store: Store) -> dict[int, int]:
-    with store.read() as transaction:
-        found = cursors.listed(transaction, cursors.Door.TOPIC)
-    return {cursor.partition: cursor.next_position for cursor in found}
-
-
 @pytest.fixture
-def flow(kafka: BrokerServer) -> Flow:
-    topic = f"usage-{uuid4().hex[:8]}"
-    made = Flow.made(kafka.bootstrap_servers, topic, events=2_000, seed=6, rate=2_000)
-    # Nobody is waited for: the whole of it may flow at its rate.
-    made.enough.set()
-    return made
+def flowing(kafka: BrokerServer, postgresql: PostgresServer, tmp_path: Path) -> Iterator[Scene]:
+    """Usage on its way to a topic of four partitions, and a database for it."""
+    ground = Ground(kafka, postgresql, tmp_path)
+    with scene(ground, Pace(2_000, 6, 2_000, 0), partitions=PARTITIONS) as made:
+        # Nobody is waited for: the whole of it may flow at its rate.
+        made.flow.enough.set()
+        made.flow.start()
+        yield made
+        made.flow.wait()
+
+
+def _settings(flowing: Scene, **more: str) -> dict[str, str]:
+    return {**flowing.environment(), "CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": "worker-0", **more}
 
 
 @pytest.fixture
@@ -112,45 +114,43 @@ def postgresql_url(postgresql: PostgresServer) -> Iterator[str]:
 
 
 def test_two_workers_share_a_topic_and_one_that_is_killed_is_replaced(
-    flow: Flow, postgresql_url: str, tmp_path: Path
+    flowing: Scene, tmp_path: Path
 ) -> None:
-    flow.start()
-    with _workers(tmp_path / "log", environment(postgresql_url, flow), 2) as workers:
+    with _workers(tmp_path / "log", _settings(flowing), 2) as workers:
         workers.wait(lambda: workers.all_is_shared(2))
         before = workers.pids()
         os.kill(before[1], signal.SIGKILL)
         workers.wait(lambda: workers.pids()[1] != before[1])
         assert workers.pids()[0] == before[0]
 
-        assert flow.done.wait(LIMIT_S)
-        assert not flow.failed, flow.failed
-        broker, store = KafkaBroker(flow.servers), Store(postgresql_url)
-        ends = ends_of(broker, flow.topic)
-        workers.wait(lambda: _positions(store) == ends)
-        with store.read() as transaction:
+        flowing.flow.wait()
+        ends = flowing.ends()
+        workers.wait(lambda: _positions(flowing) == ends)
+        with flowing.store.read() as transaction:
             seen = {beat.instance for beat in heartbeats.listed(transaction)}
         # The one that was killed could not take its own back.
         assert len(seen) == 3
 
         workers.process.terminate()
         assert workers.wait_for_the_end_of_all() == 0, workers.last_words
-        assert mismatches(store, flow.expected) == []
-        broker.close()
-        store.close()
+        assert mismatches(flowing.store, flowing.flow.expected) == []
+
+
+def _positions(flowing: Scene) -> dict[int, int]:
+    return {partition: cursor.next_position for partition, cursor in flowing.cursors().items()}
 
 
 def test_each_worker_has_its_own_port_and_name_and_none_outlives_a_parent_that_is_killed(
-    flow: Flow, postgresql_url: str, tmp_path: Path
+    flowing: Scene, tmp_path: Path
 ) -> None:
     port = free_port()
-    settings = environment(postgresql_url, flow, CHARGEBACK_METRICS__PORT=str(port))
-    flow.start()
+    settings = _settings(flowing, CHARGEBACK_METRICS__PORT=str(port))
     with _workers(tmp_path / "log", settings, 2) as workers:
         workers.wait(lambda: workers.all_is_shared(2))
         ports = {line["worker"]: line["metrics_port"] for line in workers.lines("started")}
         assert ports == {0: port, 1: port + 1}
-        admin: Any = KafkaBroker(flow.servers)
-        group = f"group-{flow.topic}"
+        admin: Any = KafkaBroker(flowing.flow.servers)
+        group = f"group-{flowing.flow.topic}"
         (found,) = admin._ask(lambda client: [*client.describe_groups([group]).values()])
         assert {one["group_instance_id"] for one in found["members"]} == {
             "worker-0-0",
@@ -159,36 +159,29 @@ def test_each_worker_has_its_own_port_and_name_and_none_outlives_a_parent_that_i
         admin.close()
         workers.process.kill()
         assert workers.wait_for_the_end_of_all() == -signal.SIGKILL
-    assert flow.done.wait(LIMIT_S)
 
 
 def test_a_fault_that_one_worker_alone_meets_and_no_new_start_mends_ends_all(
-    flow: Flow, postgresql_url: str, tmp_path: Path
+    flowing: Scene, tmp_path: Path
 ) -> None:
-    flow.start()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        settings = environment(postgresql_url, flow, CHARGEBACK_METRICS__PORT=str(port - 1))
+        settings = _settings(flowing, CHARGEBACK_METRICS__PORT=str(port - 1))
         with _workers(tmp_path / "log", settings, 2) as workers:
             assert workers.wait_for_the_end_of_all() == 3
             assert "Error: The metrics port 127.0.0.1:" in workers.last_words
             assert "Traceback" not in workers.last_words
-    assert flow.done.wait(LIMIT_S)
 
 
-def test_more_workers_than_partitions_are_warned_of(
-    flow: Flow, postgresql_url: str, tmp_path: Path
-) -> None:
-    flow.start()
-    with _workers(tmp_path / "log", environment(postgresql_url, flow), PARTITIONS + 1) as workers:
+def test_more_workers_than_partitions_are_warned_of(flowing: Scene, tmp_path: Path) -> None:
+    with _workers(tmp_path / "log", _settings(flowing), PARTITIONS + 1) as workers:
         workers.wait(lambda: workers.lines("idle_workers"))
         (warned,) = workers.lines("idle_workers")
         assert (warned["workers"], warned["partitions"]) == (PARTITIONS + 1, PARTITIONS)
         workers.process.terminate()
         assert workers.wait_for_the_end_of_all() == 0
-    assert flow.done.wait(LIMIT_S)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ class Scene:
     ) -> Worker:
         """Start a worker: a static member of that name, which takes over at once, or none."""
         environment = {
-            **self._environment(),
+            **self.environment(),
             "CHARGEBACK_DATABASE__URL": url or self.url,
             **({"CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": name} if member else {}),
             **settings,
@@ -97,7 +97,7 @@ class Scene:
         """What `chargeback` prints to a person with the same settings."""
         done = subprocess.run(
             [sys.executable, "-m", "chargeback_worker", *arguments],
-            env={**os.environ, **self._environment()},
+            env={**os.environ, **self.environment()},
             capture_output=True,
             text=True,
             timeout=120,
@@ -105,7 +105,8 @@ class Scene:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The settings of whoever reads the flow."""
         return {
             "CHARGEBACK_DATABASE__URL": self.url,
             "CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS": self.flow.servers,
