@@ -58,9 +58,7 @@ FAILPOINTS: dict[str, Failpoint] = {
     "after the period lock": Failpoint(
         "after", "chargeback_worker.store.dialects.postgresql:PostgreSQL.share_periods"
     ),
-    "after keys": Failpoint(
-        "after", "chargeback_worker.store.dialects.postgresql:_copy", naming="usage_key"
-    ),
+    "after keys": Failpoint("after", "chargeback_worker.store.dialects.postgresql_usage:copy_keys"),
     "after records": Failpoint(
         "after", "chargeback_worker.store.dialects.postgresql:PostgreSQL.insert_records"
     ),
