@@ -92,6 +92,12 @@ class Store:
         with self._transaction(self._reading) as transaction:
             yield transaction
 
+    def learn_keys(self) -> Iterator[None]:
+        """Make looking up stored keys cheaper for this store, in small steps; nothing depends on
+        it. Raises Unavailable."""
+        with self._refusing(self.engine):
+            yield from self.dialect.learn_keys(self.engine)
+
     def only_worker(self) -> AbstractContextManager[None]:
         """Held while a worker runs, where the database bears one at a time. Raises Conflict."""
         return self.dialect.only_worker(self._url)
@@ -101,19 +107,23 @@ class Store:
 
     @contextmanager
     def _transaction(self, engine: sa.Engine) -> Iterator[Transaction]:
-        errors = (sa.exc.DBAPIError, self.dialect.driver_error)
+        with self._refusing(engine), engine.connect() as connection:
+            try:
+                with connection.begin():
+                    yield Transaction(connection, self.dialect)
+            except (sa.exc.DBAPIError, self.dialect.driver_error) as error:
+                # The bulk writes go past SQLAlchemy, which cannot know that the connection is
+                # lost; a lost one must not return to the pool.
+                if self._refusal(error, engine) is not None and not connection.closed:
+                    connection.invalidate()
+                raise
+
+    @contextmanager
+    def _refusing(self, engine: sa.Engine) -> Iterator[None]:
+        """Errors of the database that are not our bug, by their own names."""
         try:
-            with engine.connect() as connection:
-                try:
-                    with connection.begin():
-                        yield Transaction(connection, self.dialect)
-                except errors as error:
-                    # The bulk writes go past SQLAlchemy, which cannot know that the connection is
-                    # lost; a lost one must not return to the pool.
-                    if self._refusal(error, engine) is not None and not connection.closed:
-                        connection.invalidate()
-                    raise
-        except errors as error:
+            yield
+        except (sa.exc.DBAPIError, self.dialect.driver_error) as error:
             refusal = self._refusal(error, engine)
             if refusal is None:
                 raise

@@ -28,6 +28,7 @@ from chargeback_worker.store import Store
 from chargeback_worker.usage.event import RawEvent, Reader, RefusedEvent
 from chargeback_worker.worker.background import Background, Worker
 from chargeback_worker.worker.gathered import Gathered
+from chargeback_worker.worker.learning import learn_keys
 from chargeback_worker.worker.lifecycle import BackOff, Beat
 from chargeback_worker.worker.positions import Positions
 from chargeback_worker.worker.shown import Shown
@@ -64,6 +65,7 @@ class UsageConsumer:
 
     def run(self, stop: threading.Event, beat: Beat) -> None:
         """Consume until `stop`. Raises what a person has to decide about."""
+        threading.Thread(target=learn_keys, args=(self.store, stop), daemon=True).start()
         back_off = BackOff()
         while not stop.is_set():
             try:

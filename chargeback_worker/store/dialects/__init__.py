@@ -5,7 +5,7 @@ Owns: connecting and pragmas, locks, the database's clock, writes of many rows, 
 understand (that is in the file of its subject), or what the numbers mean.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -102,6 +102,10 @@ class Dialect(Protocol):
 
     def begin_key_segment(self, connection: sa.Connection) -> bool:
         """Begin the next part, if it still is; in a transaction of its own. Whether it was."""
+        ...
+
+    def learn_keys(self, engine: sa.Engine) -> Iterator[None]:
+        """Keep in memory what makes looking up keys cheaper, in small steps, as far as it helps."""
         ...
 
     def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from chargeback_worker.errors import ChargebackError, Misconfigured
 from chargeback_worker.store.dialects import NewRecord, postgresql_keys, postgresql_usage
 from chargeback_worker.store.dialects.guards import GUARDS, Guard
+from chargeback_worker.store.dialects.key_filter import KeyFilter
 from chargeback_worker.store.dialects.postgresql_copy import lines
 from chargeback_worker.store.dialects.postgresql_errors import refusal_of
 from chargeback_worker.usage.total import UsageSum
@@ -27,6 +28,9 @@ class PostgreSQL:
     name = "postgresql"
     one_worker = False
     driver_error: type[Exception] = psycopg.Error
+
+    def __init__(self) -> None:
+        self._known: KeyFilter | None = None
 
     def create_engine(self, url: sa.URL) -> sa.Engine:
         engine = sa.create_engine(
@@ -108,7 +112,7 @@ class PostgreSQL:
         self, connection: sa.Connection, identities: Sequence[bytes]
     ) -> dict[bytes, bytes]:
         with _digest_cursor(connection) as cursor:
-            return postgresql_keys.contents(cursor, identities)
+            return postgresql_keys.contents(cursor, identities, self._known)
 
     def insert_records(
         self, connection: sa.Connection, records: Sequence[NewRecord]
@@ -123,6 +127,14 @@ class PostgreSQL:
     def begin_key_segment(self, connection: sa.Connection) -> bool:
         with _digest_cursor(connection) as cursor:
             return postgresql_keys.begin_segment(cursor)
+
+    def learn_keys(self, engine: sa.Engine) -> Iterator[None]:
+        if self._known is None:
+            self._known = KeyFilter()
+        # Sealed segments never change: no statement needs to see the same as the one before it.
+        autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with autocommit.connect() as connection, _digest_cursor(connection) as cursor:
+            yield from postgresql_keys.learn(cursor, self._known)
 
     def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:
         with _digest_cursor(connection) as cursor:

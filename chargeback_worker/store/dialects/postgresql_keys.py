@@ -10,17 +10,25 @@ Why an identity is there once:
 * in the sealed ones by the look-up before the insert. They hold what is seen there: a batch holds
   the lock of the segments shared from before its look-up to its end, and a segment is sealed under
   the exclusive lock, so that no key comes into it after anybody has looked;
-* in a segment that was sealed by mistake: it refuses inserts (a trigger), as does `usage_key`.
+* no key comes into a sealed one by mistake: it refuses inserts (a trigger), as does `usage_key`.
+
+To look into each sealed segment would take longer the more there are. A worker that runs for long
+puts their keys into a filter, segment by segment, and asks those that are in it only for the few
+keys of which it does not say no. They never change, so that it never grows stale; a segment that
+is not wholly in it is asked for every key. What was learned of one run of the server is not trusted
+in another: the database may have been taken back in time meanwhile.
 """
 
 import struct
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import pq
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
+
+from chargeback_worker.store.dialects.key_filter import KeyFilter
 
 SEGMENT_KEYS = 4_000_000
 """About so many keys are in a segment: their index has some 130 MB."""
@@ -36,9 +44,19 @@ _PLANNED_FOR_MANY_KEYS = (
     " set_config('max_parallel_workers_per_gather', '0', true)"
 )
 LOOK_UP = "SELECT identity, content FROM usage_key WHERE identity = ANY(%s)"
-_ACTIVE = (
-    "SELECT max(substr(relname, 11)::int) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-    " WHERE inhparent = 'usage_key'::regclass"
+_LOOK_UP_IN = "SELECT identity, content FROM ONLY {} WHERE identity = ANY(%({})s)"
+_SEGMENTS = (
+    "SELECT relname::text, pg_postmaster_start_time()::text || '/' || relname FROM pg_class"
+    " WHERE oid = 'usage_key'::regclass"
+    " OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'usage_key'::regclass)"
+    " ORDER BY nullif(substr(relname, 11), '')::int NULLS FIRST"
+)
+# Some 20,000 keys.
+_PAGES_AT_ONCE = 180
+_PAGES = "SELECT pg_relation_size(%s) / current_setting('block_size')::int"
+_LEARN = (
+    "SELECT string_agg(uuid_send(identity), ''::bytea) FROM ONLY {}"
+    " WHERE ctid >= '({},0)' AND ctid < '({},0)'"
 )
 
 _UUID_OID = 2950
@@ -48,26 +66,71 @@ _UUID_SIZE = b"\0\0\0\x10"
 Cursor = psycopg.Cursor[Any]
 
 
-def contents(cursor: Cursor, identities: Sequence[bytes]) -> dict[bytes, bytes]:
+def contents(
+    cursor: Cursor, identities: Sequence[bytes], known: KeyFilter | None = None
+) -> dict[bytes, bytes]:
     """The stored content of identities, in whatever segment; none is sealed until the end."""
     cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", (_LOCK, _ALL))
     cursor.execute(_PLANNED_FOR_MANY_KEYS)
-    found = look_up(cursor, identities)
+    if known is None or not known.covered:
+        found = look_up(cursor, identities)
+    else:
+        found = _look_up_beside(cursor, identities, known)
     cursor.execute("SET LOCAL enable_seqscan = on")
     return found
 
 
 def look_up(cursor: Cursor, identities: Sequence[bytes]) -> dict[bytes, bytes]:
-    """The same as a statement of its own."""
+    """The same by one statement that asks all segments."""
     cursor.execute(LOOK_UP, (Digests(identities),))
     return dict(cursor.fetchall())
 
 
+def _look_up_beside(
+    cursor: Cursor, identities: Sequence[bytes], known: KeyFilter
+) -> dict[bytes, bytes]:
+    """Ask covered segments for what may be in them, all others for everything."""
+    statements = [
+        _LOOK_UP_IN.format(segment.table, "some" if segment.known_as in known.covered else "all")
+        for segment in _segments(cursor)
+    ]
+    some = Digests(known.perhaps(identities))
+    cursor.execute(" UNION ALL ".join(statements), {"all": Digests(identities), "some": some})
+    return dict(cursor.fetchall())
+
+
+def learn(cursor: Cursor, known: KeyFilter) -> Iterator[None]:
+    """Put the sealed segments into the filter that it does not cover yet, in small steps.
+
+    Each step is a statement of its own on a connection that commits by itself.
+    """
+    for segment in _segments(cursor)[:-1]:
+        if segment.known_as in known.covered:
+            continue
+        cursor.execute(_PAGES, (segment.table,))
+        (pages,) = cursor.fetchone() or (0,)
+        for page in range(0, pages, _PAGES_AT_ONCE):
+            cursor.execute(_LEARN.format(segment.table, page, page + _PAGES_AT_ONCE))
+            (identities,) = cursor.fetchone() or (None,)
+            known.add(identities or b"")
+            yield
+        known.cover(segment.known_as)
+
+
 def active(cursor: Cursor) -> str:
     """The table that new keys go to."""
-    cursor.execute(_ACTIVE)
-    (number,) = cursor.fetchone() or (None,)
-    return f"usage_key_{number}"
+    return _segments(cursor)[-1].table
+
+
+class _Segment(NamedTuple):
+    table: str
+    known_as: str
+
+
+def _segments(cursor: Cursor) -> list[_Segment]:
+    """All tables of keys, in the order in which they were filled."""
+    cursor.execute(_SEGMENTS)
+    return [_Segment(*row) for row in cursor.fetchall()]
 
 
 def is_full(cursor: Cursor) -> bool:

@@ -191,6 +191,9 @@ class SQLite:
     def begin_key_segment(self, connection: sa.Connection) -> bool:
         return False
 
+    def learn_keys(self, engine: sa.Engine) -> Iterator[None]:
+        return iter(())
+
     def add_to_totals(self, connection: sa.Connection, sums: Sequence[UsageSum]) -> None:
         marks = ", ".join("?" * len(GRAIN_COLUMNS + SUM_COLUMNS))
         _raw(connection).executemany(

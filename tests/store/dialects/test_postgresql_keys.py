@@ -10,6 +10,7 @@ from chargeback_worker.pipeline.ingest import ingest
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store import Store, schema, usage
 from chargeback_worker.store.dialects import postgresql_keys as keys
+from chargeback_worker.store.dialects.key_filter import KeyFilter
 from tests.support.feed import BYTES_MAX, Feed
 from tests.support.feed import usage as event
 from tests.support.postgres import PostgresServer
@@ -196,3 +197,86 @@ def test_guards_of_segments_are_there_after_an_upgrade_too(store: Store, small: 
         transaction.connection.exec_driver_sql(
             "INSERT INTO usage_key_1 VALUES (gen_random_uuid(), gen_random_uuid(), 202610)"
         )
+
+
+def _learn(store: Store) -> None:
+    for _ in store.learn_keys():
+        pass
+
+
+def _asked(store: Store, *ids: str) -> list[str]:
+    """The tables that the look-up of some events asks for every key."""
+    feed, statements = Feed(store), list[str]()
+    real = keys._look_up_beside
+
+    def spied(cursor: keys.Cursor, *rest: object) -> dict[bytes, bytes]:
+        found = real(cursor, *rest)  # type: ignore[arg-type]
+        statements.append((cursor._query.query if cursor._query else b"").decode())
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "_look_up_beside", spied)
+        feed.send(*map(event, ids))
+    return statements
+
+
+@pytest.mark.usefixtures("small")
+def test_what_is_in_sealed_segments_is_found_through_the_filter(store: Store) -> None:
+    feed = Feed(store)
+    for number in range(3):
+        feed.send(event(f"id-{number}"))
+    _learn(store)
+    assert feed.send(event("id-0"), event("id-1", "7"), event("new")) == [
+        "duplicate",
+        "conflict",
+        "accepted",
+    ]
+    # Sealed since, and not learned yet.
+    assert feed.send(event("new"), event("id-2")) == ["duplicate", "duplicate"]
+    _learn(store)
+    assert feed.send(event("new"), event("id-2")) == ["duplicate", "duplicate"]
+    assert verify(store).mismatches == ()
+
+
+@pytest.mark.usefixtures("small")
+def test_only_what_may_be_in_a_learned_segment_is_asked_of_it(store: Store) -> None:
+    feed = Feed(store)
+    feed.send(event("a"))
+    assert _asked(store, "b") == []
+    _learn(store)
+    (statement,) = _asked(store, "c")
+    assert "ONLY usage_key_1 WHERE identity = ANY($1)" in statement
+    assert "ONLY usage_key_3 WHERE identity = ANY($2)" in statement
+
+
+@pytest.mark.usefixtures("small")
+def test_a_segment_that_was_learned_in_part_is_asked_for_everything(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_PAGES_AT_ONCE", 1)
+    feed = Feed(store)
+    feed.send(*(event(f"id-{number}") for number in range(300)))
+    steps = store.learn_keys()
+    next(steps)
+    next(steps)
+    feed.send(event("another"))
+    again = [event(f"id-{number}") for number in range(300)]
+    assert feed.send(*again) == ["duplicate"] * 300
+    steps.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_learned_of_another_run_of_the_server_is_not_trusted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been taken back in time, and have filled a segment of that name anew."""
+    feed = Feed(store)
+    feed.send(event("a"))
+    monkeypatch.setattr(
+        keys, "_SEGMENTS", keys._SEGMENTS.replace("pg_postmaster_start_time()", "'before'")
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyFilter, "add", lambda self, identities: None)
+        _learn(store)
+    monkeypatch.undo()
+    assert feed.send(event("a")) == ["duplicate"]
