@@ -91,6 +91,29 @@ def zombies(ground: Ground, pace: Pace) -> Figures:
         return given.figures("zombies", pace.faults, detail, readers=[heir])
 
 
+def frozen_in_transaction(ground: Ground, pace: Pace) -> Figures:
+    """A worker sleeps for ever while it writes: whoever inherits its partitions gets past it.
+
+    Its transaction holds rows that the heir needs; it is the database that has to give it up.
+    """
+    settings = {**_SESSION, "CHARGEBACK_INGEST__BATCH_EVENTS": "200"}
+    waited: list[float] = []
+    with scene(ground, pace, settings=settings) as given:
+        given.flow.start()
+        heir = given.worker("heir", member=False)
+        assert heir.wait_for("first_commit"), heir.last_words
+        for number in range(pace.faults):
+            zombie = _zombie(given, f"zombie-{number}", "before COMMIT")
+            began = time.monotonic()
+            if _inherited(given, heir, zombie, writes=True):
+                waited.append(time.monotonic() - began)
+            else:
+                given.wrong.append("the heir waits for a transaction that nobody ends")
+            zombie.kill()
+        detail = f"past it after {max(waited, default=0):.0f} s at most"
+        return given.figures("frozen in a transaction", pace.faults, detail, readers=[heir])
+
+
 def _zombie(given: Scene, name: str, point: str) -> Worker:
     """A worker that has stopped itself at that point, partitions and a batch in its hands."""
     arguments = ("tests.faults.failing_worker", point, "3", "STOP", "run", "--role", "ingest")
