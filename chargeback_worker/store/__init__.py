@@ -77,13 +77,18 @@ class Store:
         return self._url.render_as_string(hide_password=True)
 
     @contextmanager
-    def begin(self) -> Iterator[Transaction]:
+    def begin(self, *, idle_s: int | None = None) -> Iterator[Transaction]:
         """One writing transaction: committed at the end, rolled back on any exception.
+
+        Where `idle_s` is given, a database that others use too ends it once it has waited for so
+        long for the next statement: whoever sleeps in it would hold its locks for ever.
 
         Raises Unavailable where the database did not answer; whether a commit took effect can then
         be unknown, and every step can be done again.
         """
         with self.dialect.writing(self.name), self._transaction(self.engine) as transaction:
+            if idle_s is not None:
+                self.dialect.end_when_idle(transaction.connection, idle_s)
             yield transaction
 
     @contextmanager

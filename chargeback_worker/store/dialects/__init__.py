@@ -48,6 +48,10 @@ class Dialect(Protocol):
         """What a writing transaction holds in this process, around all of it."""
         ...
 
+    def end_when_idle(self, connection: sa.Connection, idle_s: int) -> None:
+        """Let the server end this transaction if its client does nothing in it for so long."""
+        ...
+
     def only_worker(self, url: sa.URL) -> AbstractContextManager[None]:
         """Held by a worker for as long as it runs, where a database bears only one at a time."""
         ...

@@ -57,6 +57,11 @@ class PostgreSQL:
     def writing(self, database: str) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def end_when_idle(self, connection: sa.Connection, idle_s: int) -> None:
+        connection.exec_driver_sql(
+            f"SET LOCAL idle_in_transaction_session_timeout = {idle_s * 1000}"
+        )
+
     def only_worker(self, url: sa.URL) -> AbstractContextManager[None]:
         return nullcontext()
 

@@ -106,6 +106,9 @@ class SQLite:
         finally:
             self._writing.release()
 
+    def end_when_idle(self, connection: sa.Connection, idle_s: int) -> None:
+        """Nothing to do: one process works on the file."""
+
     @contextmanager
     def only_worker(self, url: sa.URL) -> Iterator[None]:
         path = f"{url.database}.lock"
