@@ -7,6 +7,8 @@ UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 # What ingest is measured beside has dependencies of its own.
 QUIX := .venv-quix
 DEMO_FOLDER ?= chargeback-demo
+# Each of these processes starts a broker and a database of its own.
+TESTS_AT_ONCE ?= 2
 
 .PHONY: help demo run test lint bench test-faults lock clean check-python
 
@@ -17,7 +19,7 @@ demo: $(VENV)/worker.installed ## the main job, embedded: usage, a closed month,
 	@$(BIN)/chargeback demo --folder $(DEMO_FOLDER)
 
 test: $(VENV)/dev.installed ## every test; what it found of Kafka, PostgreSQL and a browser is in the header
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist worksteal
 
 lint: $(VENV)/dev.installed ## style, types and the direction of imports
 	$(BIN)/ruff check .

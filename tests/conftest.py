@@ -33,6 +33,7 @@ _broker = broker_ladder(_kafka, _embedded)
 _postgresql = postgres_ladder()
 _browser = browser_ladder()
 _numbers = count()
+_told: list[dict[str, list[str]]] = []
 _shown: dict[str, Ladder[Any]] = {
     "kafka": _kafka,
     "broker": _broker,
@@ -59,15 +60,32 @@ def pytest_report_header() -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("really used")
-    for part, ladder in {**_shown, "embedded": _embedded}.items():
-        terminalreporter.line(f"{part}: {ladder.used or 'not asked for'}")
-        for failure in ladder.failures:
-            terminalreporter.line(f"  {failure}")
+    # Where tests run in several processes, each has told what it used when it ended.
+    told = [*_told, _used()]
+    for part in told[0]:
+        used = {line for one in told for line in one[part]}
+        for line in sorted(used) or ["not asked for"]:
+            terminalreporter.line(f"{part}: {line}")
 
 
-def pytest_sessionfinish() -> None:
+def _used() -> dict[str, list[str]]:
+    return {
+        part: [*filter(None, [ladder.used]), *(f"failed: {why}" for why in ladder.failures)]
+        for part, ladder in {**_shown, "embedded": _embedded}.items()
+    }
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["used"] = _used()
     for ladder in (_broker, _kafka, _embedded, _postgresql, _browser):
         ladder.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _told.append(getattr(node, "workeroutput", {}).get("used") or _used())
 
 
 @pytest.fixture(scope="session")
