@@ -320,7 +320,7 @@ def _messages(records: list[Any]) -> tuple[TopicPartition, list[Message]]:
             record.offset,
             record.key,
             record.value,
-            tuple(map(tuple, record.headers)),
+            tuple(map(tuple, record.headers)) if record.headers else (),
             record.timestamp,
         )
         for record in records

@@ -24,7 +24,7 @@ class Conflicting:
 
 def contents(transaction: Transaction, identities: Iterable[bytes]) -> dict[bytes, bytes]:
     """The content digests of those identities that are stored."""
-    wanted = sorted(set(identities))
+    wanted = list(identities)
     return transaction.dialect.contents(transaction.connection, wanted) if wanted else {}
 
 
@@ -32,10 +32,9 @@ def insert(transaction: Transaction, records: Sequence[NewRecord]) -> dict[bytes
     """Insert keys and records, each identity once.
 
     Returns the identities that another transaction had stored meanwhile, with their content; those
-    were not inserted. Sorted here: two workers that wait for each other do so in one order.
+    were not inserted.
     """
-    ordered = sorted(records, key=_by_identity)
-    return transaction.dialect.insert_records(transaction.connection, ordered) if ordered else {}
+    return transaction.dialect.insert_records(transaction.connection, records) if records else {}
 
 
 def segment_is_full(transaction: Transaction) -> bool:
@@ -46,10 +45,6 @@ def segment_is_full(transaction: Transaction) -> bool:
 def begin_segment(transaction: Transaction) -> bool:
     """Keep new keys apart from those there are, if it is still due; in a transaction of its own."""
     return transaction.dialect.begin_key_segment(transaction.connection)
-
-
-def _by_identity(record: NewRecord) -> bytes:
-    return record.event.identity
 
 
 def insert_conflicts(

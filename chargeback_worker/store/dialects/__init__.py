@@ -87,13 +87,15 @@ class Dialect(Protocol):
     def contents(
         self, connection: sa.Connection, identities: Sequence[bytes]
     ) -> dict[bytes, bytes]:
-        """The content digests of those identities that are stored. `identities` are sorted."""
+        """The content digests of those identities that are stored."""
         ...
 
     def insert_records(
         self, connection: sa.Connection, records: Sequence[NewRecord]
     ) -> dict[bytes, bytes]:
-        """Insert keys and records; they come sorted by identity, and each identity once.
+        """Insert keys and records, each identity once.
+
+        Keys are inserted sorted: two workers that wait for each other do so in one order.
 
         Returns those that another transaction had stored meanwhile, with their content: they were
         not inserted, all others were.

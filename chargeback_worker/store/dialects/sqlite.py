@@ -179,7 +179,7 @@ class SQLite:
         raw = _raw(connection)
         raw.executemany(
             "INSERT INTO usage_key (identity, content, period) VALUES (?, ?, ?)",
-            [(r.event.identity, r.event.content, r.total.period) for r in records],
+            sorted([(r.event.identity, r.event.content, r.total.period) for r in records]),
         )
         grains = {id(record.total): grain_row(record.total) for record in records}
         raw.executemany(
