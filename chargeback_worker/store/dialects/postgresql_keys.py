@@ -35,6 +35,8 @@ SEGMENT_KEYS = 4_000_000
 
 _KEY_BYTES = 68
 _LOCK = 0x63626B72
+_HOLD = "SELECT pg_advisory_xact_lock_shared(%s, %s)"
+_OWN = "SELECT pg_advisory_xact_lock(%s, %s)"
 _LOCK_TIMEOUT = "5s"
 _ALL = 0
 # The planner would rather read a table of a few million keys from end to end, or compile and spread
@@ -70,7 +72,7 @@ def contents(
     cursor: Cursor, identities: Sequence[bytes], known: KeyFilter | None = None
 ) -> dict[bytes, bytes]:
     """The stored content of identities, in whatever segment; none is sealed until the end."""
-    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", (_LOCK, _ALL))
+    cursor.execute(_HOLD, (_LOCK, _ALL))
     cursor.execute(_PLANNED_FOR_MANY_KEYS)
     if known is None or not known.covered:
         found = look_up(cursor, identities)
@@ -146,7 +148,7 @@ def begin_segment(cursor: Cursor) -> bool:
     Waits for all batches under way, and holds off new ones for as long as a table takes to make.
     """
     cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-    cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, _ALL))
+    cursor.execute(_OWN, (_LOCK, _ALL))
     # Another worker may have been here first: what was seen before the lock is not trusted.
     if not is_full(cursor):
         return False

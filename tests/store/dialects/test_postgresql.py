@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from chargeback_worker.errors import Unavailable
+from chargeback_worker.pipeline import ingest as ingest_step
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store import Store, schema, usage
 from chargeback_worker.store.dialects import NewRecord
@@ -144,6 +146,28 @@ def _until_somebody_waits(store: Store) -> None:
     raise AssertionError("nobody waited")
 
 
+def test_a_worker_that_waits_for_a_key_holds_none_behind_it(store: Store, other: Store) -> None:
+    """Whoever has the first key may take the second: nobody waits for a worker that waits."""
+    feed = Feed(store)
+    sent = [event("a"), event("b")]
+    said = [read.said for read in feed.read(sent, 0)]
+    first, second = sorted(one.identity for one in said if isinstance(one, UsageEvent))
+    if isinstance(said[0], UsageEvent) and said[0].identity == first:
+        sent.reverse()
+    insert = sa.text("INSERT INTO usage_key_1 VALUES (:identity, :identity, 202610)")
+    outcomes: list[str] = []
+    with other.engine.connect() as connection, connection.begin() as transaction:
+        connection.execute(insert, {"identity": first.hex()})
+        # The larger key first, if nobody sorts them.
+        waiting = threading.Thread(target=lambda: outcomes.extend(feed.send(*sent)))
+        waiting.start()
+        _until_somebody_waits(other)
+        connection.execute(insert, {"identity": second.hex()})
+        transaction.rollback()
+    waiting.join(_WAIT_S)
+    assert outcomes == ["accepted", "accepted"]
+
+
 def test_two_workers_with_the_same_events_in_opposite_order_count_them_once(
     store: Store, other: Store
 ) -> None:
@@ -237,6 +261,36 @@ def test_many_keys_are_looked_up_by_the_index(store: Store) -> None:
 _SCANS = sa.text(
     "SELECT seq_scan, idx_scan FROM pg_stat_xact_user_tables WHERE relname = 'usage_key_1'"
 )
+
+
+def test_a_worker_that_sleeps_in_its_transaction_is_cut_off(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait for its keys: the server ends it, and it tries again when it wakes."""
+    sa.event.listen(other.engine, "connect", _wait_no_longer)
+    feed, heir = Feed(store), Feed(other, partition=1)
+    feed.send(event("first of its month"))
+    monkeypatch.setattr(ingest_step, "_IDLE_S", 1)
+    copied = dialect.copy_records
+
+    def sleep(cursor: Cursor, records: Sequence[NewRecord]) -> None:
+        monkeypatch.setattr(dialect, "copy_records", copied)
+        # It wakes when the other one has got past its keys.
+        taken.extend(heir.send(event("a")))
+        copied(cursor, records)
+
+    taken: list[str] = []
+    monkeypatch.setattr(dialect, "copy_records", sleep)
+    with pytest.raises(Unavailable):
+        feed.send(event("a"))
+    assert taken == ["accepted"]
+    assert feed.send(event("a")) == ["duplicate"]
+    assert verify(store).mismatches == ()
+
+
+def _wait_no_longer(connection: Any, _record: object) -> None:
+    connection.execute(f"SET lock_timeout = '{_WAIT_S}s'")
+    connection.commit()
 
 
 def test_a_reading_transaction_sees_one_state(store: Store, other: Store) -> None:
