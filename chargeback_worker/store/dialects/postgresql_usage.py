@@ -9,13 +9,14 @@ for each other in one direction.
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import psycopg
 
 from chargeback_worker.money import NANO
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects.postgresql_copy import field, texts
-from chargeback_worker.store.dialects.postgresql_keys import Cursor, Digests, active, look_up
+from chargeback_worker.store.dialects.postgresql_keys import Cursor, active, look_up
 from chargeback_worker.store.dialects.rows import (
     GRAIN_COLUMNS,
     RECORD_COLUMNS,
@@ -28,18 +29,12 @@ from chargeback_worker.usage.total import UsageSum
 
 _KEYS = "COPY {} (identity, content, period) FROM STDIN (FORMAT BINARY)"
 _RECORDS = f"COPY usage_record ({', '.join((*RECORD_COLUMNS, *GRAIN_COLUMNS))}) FROM STDIN"
-_SUM_TYPES = (
-    *("uuid", "int", "int"),
-    *("text",) * 5,
-    *("bigint", "int"),
-    *("bigint", "bigint", "int"),
-    "bigint",
-)
+_SUMS = f"COPY staged_total ({', '.join((*GRAIN_COLUMNS, *SUM_COLUMNS))}) FROM STDIN"
 _ADD_TO_TOTALS = upsert_totals(
-    f"SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in _SUM_TYPES)})", modulo="%%"
+    f"SELECT {', '.join((*GRAIN_COLUMNS, *SUM_COLUMNS))} FROM staged_total"
 )
-assert len(_SUM_TYPES) == len(GRAIN_COLUMNS) + len(SUM_COLUMNS)
 
+_LINES_AT_ONCE = 200
 _COPY_BEGINS = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_ENDS = b"\xff\xff"
 _UUID = b"\0\0\0\x10"
@@ -72,15 +67,27 @@ def copy_keys(cursor: Cursor, table: str, records: Sequence[NewRecord]) -> None:
 
 def copy_records(cursor: Cursor, records: Sequence[NewRecord]) -> None:
     """The records themselves."""
+    lines = _record_lines(records)
     with cursor.copy(_RECORDS) as copy:
-        copy.write("".join(_record_lines(records)).encode())
+        # Piece by piece: the server stores the one while we write the next.
+        while piece := "".join(islice(lines, _LINES_AT_ONCE)):
+            copy.write(piece.encode())
 
 
 def add_to_totals(cursor: Cursor, sums: Sequence[UsageSum]) -> None:
     """See `Dialect.add_to_totals`."""
-    rows = ((*grain_row(sum_), *sum_row(sum_)) for sum_ in sums)
-    keys, *columns = zip(*rows, strict=True)
-    cursor.execute(_ADD_TO_TOTALS, (Digests(keys), *map(list, columns)))
+    cursor.execute(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS staged_total (LIKE usage_total) ON COMMIT DELETE ROWS"
+    )
+    # Read as they were written, which is sorted: the planner has no reason to do otherwise.
+    with cursor.copy(_SUMS) as copy:
+        copy.write("".join(map(_sum_line, sums)).encode())
+    cursor.execute(_ADD_TO_TOTALS)
+    cursor.execute("DELETE FROM staged_total")
+
+
+def _sum_line(sum_: UsageSum) -> str:
+    return "\t".join(map(field, (*grain_row(sum_), *sum_row(sum_)))) + "\n"
 
 
 def _stage_keys(cursor: Cursor, segment: str, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
