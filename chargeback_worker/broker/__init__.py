@@ -20,6 +20,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
@@ -33,7 +35,7 @@ class TopicPartition(NamedTuple):
         return f"{self.topic}:{self.partition}"
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message as it lies in its partition."""
 
     partition: TopicPartition

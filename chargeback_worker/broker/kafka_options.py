@@ -39,9 +39,10 @@ _FIXED_ELSEWHERE = frozenset(
 )
 _FILES = frozenset({"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"})
 
+# Small: what is fetched ahead stays in memory, and larger pieces made nothing faster.
 READING: dict[str, Any] = {
-    "fetch_max_bytes": 16 * _MIB,
-    "max_partition_fetch_bytes": 4 * _MIB,
+    "fetch_max_bytes": 4 * _MIB,
+    "max_partition_fetch_bytes": _MIB,
     "fetch_max_wait_ms": 500,
 }
 WRITING: dict[str, Any] = {

@@ -137,9 +137,9 @@ def _audit(
         act,
         "replay",
         (
-            (f"quarantine:{raw.position}" if part.replays else f"event:{raw.position}", outcome)
+            (f"{'quarantine' if part.replays else 'event'}:{event.raw.position}", outcome)
             for part, result in zip(parts, results, strict=True)
-            for (raw, _), outcome in zip(part.events, result.outcomes, strict=True)
+            for event, outcome in zip(part.events, result.outcomes, strict=True)
         ),
     )
 
@@ -151,16 +151,16 @@ def _keep_apart(
     if not (part.replays or result.tally.quarantined or result.tally.conflict):
         return
     ended = list(zip(part.events, result.outcomes, strict=True))
-    refused = [(raw, said) for (raw, said), _ in ended if isinstance(said, RefusedEvent)]
+    refused = [(e.raw, e.said) for e in part.events if isinstance(e.said, RefusedEvent)]
     if part.replays:
         # First, as it finds out whether somebody else has resolved them meanwhile.
         _resolve(transaction, ended, now_us)
     usage.insert_conflicts(
         transaction,
         [
-            usage.Conflicting(said, part.cursor_id, raw.position, quarantine.pack(raw))
-            for (raw, said), outcome in ended
-            if outcome is Outcome.CONFLICT and isinstance(said, UsageEvent)
+            usage.Conflicting(e.said, part.cursor_id, e.raw.position, quarantine.pack(e.raw))
+            for e, outcome in ended
+            if outcome is Outcome.CONFLICT and isinstance(e.said, UsageEvent)
         ],
         now_us,
     )
@@ -175,11 +175,11 @@ def _resolve(
     """Note of replayed events how they ended, or why they are still refused."""
     replayed: dict[Outcome, list[int]] = {}
     refused: dict[int, RefusedEvent] = {}
-    for (raw, said), outcome in ended:
-        if isinstance(said, RefusedEvent):
-            refused[raw.position] = said
+    for event, outcome in ended:
+        if isinstance(event.said, RefusedEvent):
+            refused[event.raw.position] = event.said
         else:
-            replayed.setdefault(outcome, []).append(raw.position)
+            replayed.setdefault(outcome, []).append(event.raw.position)
     for outcome, numbers in replayed.items():
         quarantine.set_replayed(transaction, numbers, outcome.value, now_us)
     quarantine.set_refused_again(transaction, refused)

@@ -109,7 +109,7 @@ class Ingest(Section):
     source: Text = ""
     max_future: Duration = timedelta(hours=24)
     max_age: MaybeDuration = None
-    batch_events: Annotated[Whole, Field(ge=1, le=200_000)] = 20_000
+    batch_events: Annotated[Whole, Field(ge=1, le=200_000)] = 12_000
     max_refused: MaxRefused = MaxRefused()
 
 

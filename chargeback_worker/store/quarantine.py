@@ -101,7 +101,7 @@ def _row(cursor_id: int, raw: RawEvent, refusal: RefusedEvent, bytes_max: int) -
     value = raw.value or b""
     size = len(value) + sum(len(name) + len(text or b"") for name, text in raw.headers)
     whole = size <= bytes_max
-    kept = raw if whole else raw._replace(value=value[:HEAD_BYTES], headers=())
+    kept = raw if whole else msgspec.structs.replace(raw, value=value[:HEAD_BYTES], headers=())
     return {
         "cursor_id": cursor_id,
         "position": raw.position,

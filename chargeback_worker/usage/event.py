@@ -6,7 +6,6 @@ readable JSON, envelope, id, time, cost, quantity, then the texts.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -72,7 +71,7 @@ class InvalidLabels(Misconfigured):
         )
 
 
-class RawEvent(NamedTuple):
+class RawEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as it arrived; `position` is its offset, line number or quarantine id."""
 
     value: bytes | None

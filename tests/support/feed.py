@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from chargeback_worker.period import Period, to_us
 from chargeback_worker.pipeline.ingest import IngestResult, Part, ReadEvent, ingest, read_events
@@ -73,7 +74,7 @@ class Feed:
 
     def read(self, values: Sequence[bytes | RawEvent | None], first: int) -> list[ReadEvent]:
         raws = [
-            (value if isinstance(value, RawEvent) else RawEvent(value))._replace(position=first + n)
+            replace(value if isinstance(value, RawEvent) else RawEvent(value), position=first + n)
             for n, value in enumerate(values)
         ]
         return read_events(self.reader, raws, self.now_us)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+
+import msgspec
 
 from chargeback_worker.store.cursors import Tally
 from chargeback_worker.usage.event import RawEvent, RefusedEvent, UsageEvent
@@ -18,7 +19,7 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"
 
 
-class ReadEvent(NamedTuple):
+class ReadEvent(msgspec.Struct, frozen=True, gc=False):
     """A message and what it says."""
 
     raw: RawEvent
@@ -41,9 +42,9 @@ class Part:
 
     def usable(self) -> Iterator[UsageEvent]:
         """The events that were not refused."""
-        for _, said in self.events:
-            if type(said) is UsageEvent:
-                yield said
+        for event in self.events:
+            if type(event.said) is UsageEvent:
+                yield event.said
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ def settle(
     for part in parts:
         outcomes: list[Outcome] = []
         late = 0
-        for raw, said in part.events:
+        for event in part.events:
+            said = event.said
             if type(said) is not UsageEvent:
                 outcomes.append(Outcome.QUARANTINED)
                 continue
@@ -58,7 +59,7 @@ def settle(
             sum_.quantity += said.quantity
             sum_.records += 1
             late += sum_.period != said.day // 100
-            records.append(NewRecord(said, sum_, part.cursor_id, raw.position, now_us))
+            records.append(NewRecord(said, sum_, part.cursor_id, event.raw.position, now_us))
         results.append(PartResult(_tally(part, outcomes), tuple(outcomes), late))
     return Settled(records, list(sums.values()), tuple(results))
 

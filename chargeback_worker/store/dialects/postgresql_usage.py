@@ -34,7 +34,7 @@ _ADD_TO_TOTALS = upsert_totals(
     f"SELECT {', '.join((*GRAIN_COLUMNS, *SUM_COLUMNS))} FROM staged_total"
 )
 
-_LINES_AT_ONCE = 200
+_LINES_AT_ONCE = 5_000
 _COPY_BEGINS = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_ENDS = b"\xff\xff"
 _UUID = b"\0\0\0\x10"
