@@ -144,8 +144,10 @@ def records_behind(
     found: list[StoredRecord] = []
     for chunk in chunks(keys, _KEYS_AT_ONCE):
         statement = (
+            # The day, which records are found by, is the total's.
             sa.select(record_table)
-            .where(record_table.c.total_key.in_(chunk))
+            .join(table, _IS_IN_TOTAL)
+            .where(table.c.total_key.in_(chunk))
             .order_by(*order)
             .limit(limit - len(found))
         )
@@ -166,6 +168,7 @@ def _comes_after(place: RecordPlace) -> sa.ColumnElement[bool]:
     return (columns.total_key != place.total_key) | later
 
 
+_IS_IN_TOTAL = (record_table.c.day == table.c.day) & (record_table.c.total_key == table.c.total_key)
 _COLUMNS = (
     table.c.total_key,
     table.c.cost_whole,

@@ -44,10 +44,15 @@ def prepare(url: str) -> Found:
 
 
 def step(url: str, events: int, size: int, seed: int, totals_a_day: int = TOTALS_A_DAY) -> Found:
-    """Our step on `events` events, `size` a batch. Another seed has other events."""
+    """Our step on `events` events, `size` a batch, by a store that has run for some time, so that
+    it has learned the keys that are sealed. Another seed has other events."""
     store = Store(url)
     made = list(batches(events, size, seed, totals_a_day))
     ids = _cursors(store, f"step-{seed}")
+    began = perf_counter()
+    for _ in store.learn_keys():
+        pass
+    learn_s = perf_counter() - began
     with Measured(store) as measured:
         for batch in made:
             result = ingest_step.ingest(
@@ -60,7 +65,7 @@ def step(url: str, events: int, size: int, seed: int, totals_a_day: int = TOTALS
             measured.accepted += result.tally.accepted
             measured.events += result.tally.consumed
     store.close()
-    return measured.found
+    return measured.found | {"learn_s": learn_s}
 
 
 def write(url: str, events: int, size: int, seed: int, totals_a_day: int = TOTALS_A_DAY) -> Found:

@@ -116,6 +116,7 @@ def _growth(name: str, found: _Of) -> Iterator[Figure]:
         empty = _figure(f"{key}_0", found["step"], key, "bytes")
         yield _beside(_figure(f"{key}_{name}", step, key, "bytes"), empty)
     yield _figure(f"copy_wal_bytes_{name}", bare, "wal_bytes", "bytes")
+    yield _figure(f"learn_s_{name}", step, "learn_s", "s")
 
 
 def _prepared(run: Run) -> Fill:

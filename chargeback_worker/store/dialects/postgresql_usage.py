@@ -15,13 +15,13 @@ import psycopg
 
 from chargeback_worker.money import NANO
 from chargeback_worker.store.dialects import NewRecord
-from chargeback_worker.store.dialects.postgresql_copy import field, texts
+from chargeback_worker.store.dialects.postgresql_copy import texts
 from chargeback_worker.store.dialects.postgresql_keys import Cursor, active, look_up
 from chargeback_worker.store.dialects.rows import (
     GRAIN_COLUMNS,
     RECORD_COLUMNS,
     SUM_COLUMNS,
-    grain_row,
+    labels_text,
     sum_row,
     upsert_totals,
 )
@@ -81,13 +81,30 @@ def add_to_totals(cursor: Cursor, sums: Sequence[UsageSum]) -> None:
     )
     # Read as they were written, which is sorted: the planner has no reason to do otherwise.
     with cursor.copy(_SUMS) as copy:
-        copy.write("".join(map(_sum_line, sums)).encode())
+        copy.write("".join(_sum_lines(sums)).encode())
     cursor.execute(_ADD_TO_TOTALS)
     cursor.execute("DELETE FROM staged_total")
 
 
-def _sum_line(sum_: UsageSum) -> str:
-    return "\t".join(map(field, (*grain_row(sum_), *sum_row(sum_)))) + "\n"
+def _sum_lines(sums: Sequence[UsageSum]) -> Iterator[str]:
+    for grain, sum_ in zip(_grains(sums), sums, strict=True):
+        yield "\t".join((grain, *map(str, sum_row(sum_)))) + "\n"
+
+
+def _grains(sums: Sequence[UsageSum]) -> Sequence[str]:
+    """The fields of `GRAIN_COLUMNS`, tabs between them."""
+    own = zip(
+        texts([sum_.team for sum_ in sums]),
+        texts([sum_.user for sum_ in sums]),
+        texts([sum_.agent for sum_ in sums]),
+        texts([sum_.resource_type for sum_ in sums]),
+        texts([labels_text(sum_.labels) for sum_ in sums]),
+        strict=True,
+    )
+    return [
+        f"{sum_.key.hex()}\t{sum_.period}\t{sum_.day}\t{team}\t{user}\t{agent}\t{kind}\t{labels}"
+        for sum_, (team, user, agent, kind, labels) in zip(sums, own, strict=True)
+    ]
 
 
 def _stage_keys(cursor: Cursor, segment: str, records: Sequence[NewRecord]) -> dict[bytes, bytes]:
@@ -128,10 +145,8 @@ def _key_rows(records: Sequence[NewRecord]) -> Iterator[bytes]:
 
 def _record_lines(records: Sequence[NewRecord]) -> Iterator[str]:
     """Records as lines of COPY; what those of a total share is written once."""
-    shared = {
-        id(total): "\t".join(map(field, grain_row(total)))
-        for total in {id(record.total): record.total for record in records}.values()
-    }
+    totals = {id(record.total): record.total for record in records}
+    shared = dict(zip(totals, _grains(list(totals.values())), strict=True))
     events = [record.event for record in records]
     own = zip(
         texts([event.source for event in events]),
