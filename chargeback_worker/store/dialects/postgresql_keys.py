@@ -15,8 +15,8 @@ Why an identity is there once:
 To look into each sealed segment would take longer the more there are. A worker that runs for long
 puts their keys into a filter, segment by segment, and asks those that are in it only for the few
 keys of which it does not say no. They never change, so that it never grows stale; a segment that
-is not wholly in it is asked for every key. What was learned of one run of the server is not trusted
-in another: the database may have been taken back in time meanwhile.
+is not wholly in it is asked for every key. What was learned of one run of the server, of a database
+or of a table is not trusted in another: it may have been taken back in time meanwhile.
 """
 
 import struct
@@ -48,9 +48,10 @@ _PLANNED_FOR_MANY_KEYS = (
 LOOK_UP = "SELECT identity, content FROM usage_key WHERE identity = ANY(%s)"
 _LOOK_UP_IN = "SELECT identity, content FROM ONLY {} WHERE identity = ANY(%({})s)"
 _SEGMENTS = (
-    "SELECT relname::text, pg_postmaster_start_time()::text || '/' || relname FROM pg_class"
-    " WHERE oid = 'usage_key'::regclass"
-    " OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'usage_key'::regclass)"
+    "SELECT relname::text, concat_ws('/', pg_postmaster_start_time()::text, relname, pg_class.oid,"
+    " (SELECT oid FROM pg_database WHERE datname = current_database())) FROM pg_class"
+    " WHERE pg_class.oid = 'usage_key'::regclass"
+    " OR pg_class.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'usage_key'::regclass)"
     " ORDER BY nullif(substr(relname, 11), '')::int NULLS FIRST"
 )
 # Some 20,000 keys.

@@ -280,3 +280,17 @@ def test_what_was_learned_of_another_run_of_the_server_is_not_trusted(
         _learn(store)
     monkeypatch.undo()
     assert feed.send(event("a")) == ["duplicate"]
+
+
+@pytest.mark.usefixtures("small")
+def test_what_was_learned_of_a_table_says_nothing_of_another_of_its_name(store: Store) -> None:
+    """A backup may be put back under a worker, without a new start of the server."""
+    Feed(store).send(event("a"))
+    _learn(store)
+    with store.begin() as transaction:
+        for statement in ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public"):
+            transaction.connection.exec_driver_sql(statement)
+    schema.upgrade(store)
+    feed = Feed(store)
+    assert feed.send(event("b")) == ["accepted"]
+    assert feed.send(event("b")) == ["duplicate"]
