@@ -54,8 +54,8 @@ _SEGMENTS = (
     " OR pg_class.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'usage_key'::regclass)"
     " ORDER BY nullif(substr(relname, 11), '')::int NULLS FIRST"
 )
-# Some 20,000 keys.
-_PAGES_AT_ONCE = 180
+# Some 10,000 keys.
+_PAGES_AT_ONCE = 90
 _PAGES = "SELECT pg_relation_size(%s) / current_setting('block_size')::int"
 _LEARN = (
     "SELECT string_agg(uuid_send(identity), ''::bytea) FROM ONLY {}"
