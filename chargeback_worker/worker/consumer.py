@@ -199,6 +199,7 @@ class Session:
             ended = self._writing.ended(wait=True)
         except Unavailable as error:
             _log.warning("batch not written", action="not_written", error=str(error))
+            self.positions.excuse_all()
             return
         if ended is not None:
             self._note(ended)
@@ -265,8 +266,9 @@ class Session:
         held = self.positions.held[partition]
         for event in part.events:
             offset = event.raw.position
-            offsets.suspect(self._role.store, part.cursor_id, at)
+            # Whether it was noted is not known where the database does not answer.
             held.trying = True
+            offsets.suspect(self._role.store, part.cursor_id, at)
             if not self._commit({partition: step.Part(part.cursor_id, [event], at, offset + 1)}):
                 return
             held.trying = False

@@ -55,6 +55,7 @@ class Positions:
     stopped: dict[TopicPartition, str] = field(default_factory=dict)
     joined: bool = False
     """Whether the group has said what is ours, be it nothing, since it last took it away."""
+    # Kept when the group takes a partition away: it may come back before anybody has read on.
     _excused: dict[TopicPartition, bool] = field(default_factory=dict)
 
     def on_assigned(self, partitions: Collection[TopicPartition]) -> None:
@@ -75,7 +76,6 @@ class Positions:
             self.held.pop(partition, None)
             self.waiting.discard(partition)
             self.stopped.pop(partition, None)
-            self._excused.pop(partition, None)
 
     def on_lost(self, partitions: Collection[TopicPartition]) -> None:
         _log.warning("partitions lost", action="lost", partitions=sorted(map(str, partitions)))
@@ -89,10 +89,14 @@ class Positions:
         self.consumer.pause(partitions)
 
     def hold_all(self) -> None:
-        """The same for all, because the database did not answer: no record is to blame for that."""
+        """The same for all, because the database did not answer."""
+        self.excuse_all()
+        self.wait_for(list(self.held))
+
+    def excuse_all(self) -> None:
+        """The database did not answer: no record is to blame for that."""
         for partition, held in self.held.items():
             self._excused[partition] = held.trying
-        self.wait_for(list(self.held))
 
     def place_waiting(self) -> None:
         """Put back what waits. Raises Unavailable; what is not placed yet goes on waiting."""

@@ -385,6 +385,40 @@ def test_a_record_is_not_blamed_for_a_database_that_does_not_answer(
     assert rig.cursor().tally == cursors.Tally(accepted=2)
 
 
+def test_a_record_is_not_blamed_for_a_database_that_fails_while_the_group_moves_partitions(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1, 2)
+    session = _until_careful(rig, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "ingest", _unavailable)
+        for _ in range(3 * offsets.ATTEMPTS_MAX):
+            _turn(session, 1)
+            rig.broker.group("chargeback").rebalance()
+    _turn(session)
+    assert not session.positions.stopped
+    assert rig.cursor().tally == cursors.Tally(accepted=2)
+
+
+def test_a_record_is_not_blamed_for_a_try_of_which_nothing_was_heard(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1, 2)
+    session = _until_careful(rig, monkeypatch)
+    suspect = offsets.suspect
+
+    def unheard(store: Store, cursor_id: int, position: int) -> int:
+        suspect(store, cursor_id, position)
+        raise DatabaseUnusable("books", "it went away after the commit")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(offsets, "suspect", unheard)
+        _turn(session, 3 * offsets.ATTEMPTS_MAX)
+    _turn(session)
+    assert not session.positions.stopped
+    assert rig.cursor().tally == cursors.Tally(accepted=2)
+
+
 def test_a_careful_worker_that_loses_its_partition_at_the_last_position_goes_on(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
