@@ -121,6 +121,9 @@ class Positions:
         first = self.consumer.beginning_offsets([partition])[partition]
         end = self.consumer.end_offsets([partition])[partition]
         cursor = self._cursor(partition, first, end)
+        if cursor.next_position > end:
+            # Whoever had it before may have written what came since.
+            end = self.consumer.end_offsets([partition])[partition]
         # Paused until it is known that it can be read there.
         self.consumer.pause([partition])
         self.consumer.seek(partition, cursor.next_position)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -417,6 +418,31 @@ def test_a_record_is_not_blamed_for_a_try_of_which_nothing_was_heard(
     _turn(session)
     assert not session.positions.stopped
     assert rig.cursor().tally == cursors.Tally(accepted=2)
+
+
+def test_a_log_that_grew_while_its_partition_was_taken_was_not_cut_short(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.put(1)
+    _turn(rig.session())
+    cursor_id, take = rig.cursor().cursor_id, offsets.take_partition
+
+    def taken_late(*arguments: Any, **named: Any) -> Cursor | None:
+        monkeypatch.setattr(offsets, "take_partition", take)
+        # Whoever had it before has not noticed yet, and writes on.
+        rig.put(2)
+        moved = cursors.Tally(skipped=1)
+        with rig.store.begin() as transaction:
+            cursors.advance(transaction, cursor_id, moved, expected=1, new=2, now_us=NOW_US)
+        return take(*arguments, **named)
+
+    monkeypatch.setattr(offsets, "take_partition", taken_late)
+    session = rig.session()
+    session.turn()
+    assert not session.positions.stopped
+    rig.put(3)
+    _turn(session)
+    assert rig.cursor().tally == cursors.Tally(accepted=2, skipped=1)
 
 
 def test_a_careful_worker_that_loses_its_partition_at_the_last_position_goes_on(
