@@ -63,7 +63,9 @@ def zombies(ground: Ground, pace: Pace) -> Figures:
     """
     settings = {
         **_SESSION,
-        "CHARGEBACK_KAFKA__MAX_POLL_INTERVAL": "10s",
+        # Who waits past twice of it counts as stuck, and a transaction that sleeps may hold it up
+        # for 30 s.
+        "CHARGEBACK_KAFKA__MAX_POLL_INTERVAL": "20s",
         "CHARGEBACK_INGEST__BATCH_EVENTS": "200",
     }
     refused = given_way = 0
