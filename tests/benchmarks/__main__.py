@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import allocation, ingest, invoices, quarantine
+from tests.benchmarks import allocation, ingest, invoices, meanwhile, quarantine
 from tests.benchmarks.databases import Databases, PostgresDatabases, SQLiteFiles
 from tests.benchmarks.figures import Finding, table, write
 from tests.benchmarks.preload import TooLittleRoom
@@ -27,6 +27,7 @@ BENCHES: dict[str, Bench] = {
     "allocation": allocation.measure,
     "ingest": ingest.measure,
     "invoices": invoices.measure,
+    "meanwhile": meanwhile.measure,
     "quarantine": quarantine.measure,
 }
 """By name; each is asked for its figures on every store that is found."""

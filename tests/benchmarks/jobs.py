@@ -27,6 +27,7 @@ from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain
 from tests.benchmarks import (
     database_step,
+    meanwhile,
     month,
     preload,
     quarantine,
@@ -124,6 +125,7 @@ JOBS: dict[str, Job] = {
     "fill_receivers": receivers.fill,
     "close_receivers": receivers.close,
     "copy_rows": receivers.copy,
+    "ingest_meanwhile": meanwhile.ingest,
     "publish": topic.publish,
     "check_topic": topic.check,
     "produce": topic.produce,

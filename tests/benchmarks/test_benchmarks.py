@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import allocation, child, invoices, quarantine, receivers
+from tests.benchmarks import allocation, child, invoices, meanwhile, quarantine, receivers
 from tests.benchmarks.databases import SQLiteFiles
 from tests.benchmarks.figures import Figure, write
 from tests.benchmarks.month import TOTALS_OF_PAIR_MAX, Month, rules
@@ -44,6 +44,14 @@ def test_the_quarantine_bench_counts_every_event_that_was_held(tmp_path: Path) -
     figures = list(quarantine.measure(SQLiteFiles(tmp_path), runs=1, quick=True, run=here))
     found = written(tmp_path, figures)
     assert found["replay_100k_sqlite"]["of"] == "replay_ingested_sqlite"
+
+
+def test_the_bench_of_what_ingest_notices_of_a_close_sees_batches_before_and_meanwhile(
+    tmp_path: Path,
+) -> None:
+    figures = list(meanwhile.measure(SQLiteFiles(tmp_path), runs=1, quick=True, run=here))
+    found = written(tmp_path, figures)
+    assert found["meanwhile_longest_sqlite"]["of"] == "meanwhile_quiet_longest_sqlite"
 
 
 def test_figures_of_other_benches_stay_in_the_file(tmp_path: Path) -> None:
