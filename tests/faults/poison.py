@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chargeback_worker.store.cursors import Cursor
 from tests.faults.flow import Pace
 from tests.faults.scene import Figures, Ground, Scene, scene
 from tests.faults.topics import add_good, good
@@ -101,9 +102,11 @@ def _damage(log: Path, offset: int, *, crc: bool) -> None:
 def _expect_stops(given: Scene, worker: Worker, poison: Mapping[int, tuple[int, int]]) -> None:
     """Each poisoned partition is stopped at its batch and names it; the others are read."""
     ends = given.ends()
+    # As they were then: who joins the group anew meanwhile looks once more at what stopped.
+    found: dict[int, Cursor] = {}
 
     def settled() -> bool:
-        found = given.cursors()
+        found.update(given.cursors())
         return len(found) == _PARTITIONS and all(
             cursor.stopped if partition in poison else cursor.next_position == ends[partition]
             for partition, cursor in found.items()
@@ -112,7 +115,7 @@ def _expect_stops(given: Scene, worker: Worker, poison: Mapping[int, tuple[int, 
     assert worker.wait_until(settled, 180), worker.last_words
     said = [line["error"] for line in worker.lines("undecodable")]
     for partition, (first, last) in poison.items():
-        cursor = given.cursors()[partition]
+        cursor = found[partition]
         place = f"{given.flow.topic}:{partition}:{cursor.next_position}"
         if f"{place} cannot be decoded" not in str(cursor.stopped):
             given.wrong.append(f"{place} is not named: {cursor.stopped}")
