@@ -1,6 +1,7 @@
 """Writing with kafka-python; what may be tried again is told apart from what will not be taken."""
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 
 import kafka
@@ -13,6 +14,7 @@ from chargeback_worker.broker.kafka_errors import while_sending
 from chargeback_worker.errors import ChargebackError
 
 _CLOSE_S = 5.0
+_SPLIT_S = 0.005
 
 
 class KafkaDelivery:
@@ -74,10 +76,19 @@ class KafkaProducer:
         return KafkaDelivery(future, topic, self._servers)
 
     def flush(self, timeout_s: float) -> None:
-        try:
-            self._client.flush(timeout_s)
-        except kafka.errors.KafkaError as error:
-            raise BrokerUnreachable(self._servers, str(error)) from error
+        until_s = time.monotonic() + timeout_s
+        while True:
+            left_s = max(0.0, until_s - time.monotonic())
+            try:
+                return self._client.flush(left_s)
+            except kafka.errors.UnknownError as error:
+                # A batch was too large for its topic and goes on as its halves, which the client
+                # forgets to wait for.
+                if not left_s:
+                    raise BrokerUnreachable(self._servers, str(error)) from error
+                time.sleep(_SPLIT_S)
+            except kafka.errors.KafkaError as error:
+                raise BrokerUnreachable(self._servers, str(error)) from error
 
     def close(self) -> None:
         with contextlib.suppress(kafka.errors.KafkaError):

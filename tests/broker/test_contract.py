@@ -410,6 +410,22 @@ def test_a_message_larger_than_its_topic_allows_is_refused(site: Site) -> None:
     producer.close()
 
 
+def test_a_message_that_its_topic_refuses_holds_up_none_that_is_sent_beside_it(site: Site) -> None:
+    topic = make_topic(site.broker, max_message_bytes="2000")
+    producer = site.broker.producer()
+    values = [b"small", bytes(5_000), *[b"small"] * 5, bytes(5_000), b"small"]
+    # At once: a client that sends them together has to find out which ones are refused.
+    sent = [producer.send(topic, key=b"k", value=value) for value in values]
+    producer.flush(DEADLINE_S)
+    for value, delivery in zip(values, sent, strict=True):
+        if value == b"small":
+            assert delivery.result(0)
+        else:
+            with pytest.raises(MessageRefused):
+                delivery.result(0)
+    producer.close()
+
+
 def test_a_reader_reads_everything_back(site: Site) -> None:
     topic = make_topic(site.broker, 2)
     for partition in (0, 1):
