@@ -1,4 +1,4 @@
-"""The points at which a worker can be made to end: where each lies, as data.
+"""How a worker is made to end at a point of its program; the points are data (`points`).
 
 The program has no hooks for tests: a failpoint wraps a function of the program, or of a library, by
 its name. A name that is no longer there is a loud error, so that no point is lost unnoticed.
@@ -12,12 +12,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from random import Random
 from typing import Any, Literal
-
-_INGEST = "chargeback_worker.pipeline.ingest:ingest"
-_COMMIT = "sqlalchemy.engine.default:DefaultDialect.do_commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,8 @@ class Failpoint:
     """Before or after which function.
 
     Passages count only where one of the arguments is a text that begins with `naming`, where the
-    call is made `within` another one, and, with `giving`, where it returned something.
+    call is made `within` another one, `since` another one has returned, and, with `giving`, where
+    it returned something. `breaking` is a function that raises an error instead of what it does.
     `counts` are the passages of which one is the last: from the second on there is progress before
     each kill, without which a record would be suspected and its partition rightly stopped.
     """
@@ -34,43 +32,18 @@ class Failpoint:
     target: str
     naming: str = ""
     within: str = ""
+    since: str = ""
+    breaking: str = ""
     giving: bool = False
     counts: tuple[int, int] = (2, 6)
 
     def count(self, draw: Random) -> int:
         return draw.randint(*self.counts)
 
-
-FAILPOINTS: dict[str, Failpoint] = {
-    "after poll": Failpoint(
-        "after", "chargeback_worker.broker.kafka_consumer:KafkaReader.poll", giving=True
-    ),
-    "after decode": Failpoint(
-        "after", "chargeback_worker.pipeline.ingest:read_events", giving=True
-    ),
-    # Twice at most: a start is given no more partitions than that.
-    "in the assignment listener": Failpoint(
-        "after", "chargeback_worker.pipeline.offsets:take_partition", counts=(1, 2)
-    ),
-    "after BEGIN": Failpoint(
-        "before", "chargeback_worker.store.dialects.postgresql:PostgreSQL.share_periods"
-    ),
-    "after the period lock": Failpoint(
-        "after", "chargeback_worker.store.dialects.postgresql:PostgreSQL.share_periods"
-    ),
-    "after keys": Failpoint("after", "chargeback_worker.store.dialects.postgresql_usage:copy_keys"),
-    "after records": Failpoint(
-        "after", "chargeback_worker.store.dialects.postgresql:PostgreSQL.insert_records"
-    ),
-    "after totals": Failpoint("after", "chargeback_worker.store.totals:add"),
-    "after the cursor": Failpoint("after", "chargeback_worker.store.cursors:advance"),
-    "after quarantine": Failpoint("after", "chargeback_worker.store.quarantine:insert"),
-    "before COMMIT": Failpoint("before", _COMMIT, within=_INGEST),
-    "after COMMIT": Failpoint("after", _COMMIT, within=_INGEST),
-    "after the group commit": Failpoint(
-        "after", "chargeback_worker.broker.kafka_consumer:KafkaConsumer.commit", counts=(2, 3)
-    ),
-}
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The functions that it needs."""
+        return tuple(filter(None, (self.target, self.within, self.since, self.breaking)))
 
 
 class UnknownPlace(Exception):
@@ -82,28 +55,27 @@ class UnknownPlace(Exception):
         )
 
 
-def arm(name: str, count: int, how: signal.Signals) -> None:
+def arm(name: str, point: Failpoint, count: int, how: signal.Signals) -> None:
     """Make this process send itself a signal the `count`th time it passes that point."""
-    point = FAILPOINTS[name]
     passed = _Passages(name, count, how)
     inside = threading.local()
     if point.within:
-
-        def entered(original: Callable[..., Any]) -> Callable[..., Any]:
-            @wraps(original)
-            def call(*arguments: Any, **named: Any) -> Any:
-                with _noted(inside):
-                    return original(*arguments, **named)
-
-            return call
-
-        _wrap(name, point.within, entered)
+        _wrap(name, point.within, partial(_noting_entry, inside))
+    done_before = threading.Event()
+    if point.since:
+        _wrap(name, point.since, partial(_noting_return, done_before))
+    else:
+        done_before.set()
+    if point.breaking:
+        _wrap(name, point.breaking, _broken)
 
     def watched(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def call(*arguments: Any, **named: Any) -> Any:
-            counts = _names(arguments, point.naming) and (
-                not point.within or getattr(inside, "depth", 0) > 0
+            counts = (
+                _names(arguments, point.naming)
+                and (not point.within or getattr(inside, "depth", 0) > 0)
+                and done_before.is_set()
             )
             if counts and point.when == "before":
                 passed.once_more()
@@ -115,6 +87,33 @@ def arm(name: str, count: int, how: signal.Signals) -> None:
         return call
 
     _wrap(name, point.target, watched)
+
+
+def _noting_entry(inside: threading.local, original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def call(*arguments: Any, **named: Any) -> Any:
+        with _noted(inside):
+            return original(*arguments, **named)
+
+    return call
+
+
+def _noting_return(returned: threading.Event, original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def call(*arguments: Any, **named: Any) -> Any:
+        result = original(*arguments, **named)
+        returned.set()
+        return result
+
+    return call
+
+
+def _broken(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def call(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("planted: this step is broken")
+
+    return call
 
 
 def place(name: str, target: str) -> tuple[Any, str]:

@@ -6,8 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
-from tests.faults.failpoints import FAILPOINTS
 from tests.faults.flow import Pace
+from tests.faults.points import INGEST
 from tests.faults.scene import Figures, Ground, Scene, scene
 from tests.faults.worker import Worker
 
@@ -65,8 +65,8 @@ def failpoint_kills(ground: Ground, pace: Pace) -> Figures:
     draw = random.Random(pace.seed)
     plans: list[list[tuple[str, int]]] = [[] for _ in range(_LANES)]
     for _ in range(pace.faults):
-        for number, name in enumerate(FAILPOINTS):
-            plans[number % _LANES].append((name, FAILPOINTS[name].count(draw)))
+        for number, name in enumerate(INGEST):
+            plans[number % _LANES].append((name, INGEST[name].count(draw)))
     # Enough refused events for each batch to hold some; and batches of few events, so that a
     # failpoint is passed often.
     anomalies = "duplicate=0.05,late=0.01,conflict=0.005,poison=0.05"
@@ -80,7 +80,7 @@ def failpoint_kills(ground: Ground, pace: Pace) -> Figures:
             ]
             given.wrong.extend(line for lane in lanes for line in lane.result())
         reached = sum(map(len, plans)) - len(given.wrong)
-        detail = f"{len(FAILPOINTS)} failpoints x {pace.faults}, {reached} reached"
+        detail = f"{len(INGEST)} failpoints x {pace.faults}, {reached} reached"
         return given.figures("workers killed at failpoints", reached, detail)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from tests.faults.closes import close_failpoints
 from tests.faults.connections import (
     ambiguous_commits,
     broker_frozen,
@@ -68,4 +69,5 @@ ROWS: Mapping[str, Row] = {
     "topic-recreated": Row(recreated, Size(10_000, 2_000, 6), Size(800, 800, 1)),
     "topic-truncated": Row(truncated, Size(10_000, 2_000, 6), Size(800, 800, 1)),
     "topic-grown": Row(grown, Size(30_000, 1_000, 4), Size(2_000, 500, 1)),
+    "close-failpoints": Row(close_failpoints, Size(12_000, 0, 20), Size(600, 0, 1)),
 }

@@ -26,6 +26,7 @@ from chargeback_worker.simulation import Expected
 from chargeback_worker.store import Store, cursors, totals
 from chargeback_worker.store.cursors import Cursor, Door, Tally
 from tests.faults.flow import USUAL, Flow, Pace
+from tests.faults.nursery import Nursery
 from tests.faults.worker import RUN, Worker
 from tests.support.brokers import BrokerServer
 from tests.support.postgres import PostgresServer
@@ -72,6 +73,8 @@ class Scene:
     workers: list[Worker] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     """What a row has found beside what the oracle finds."""
+    nursery: Nursery | None = None
+    """Where workers come from, if not each from an interpreter of its own."""
 
     def worker(
         self,
@@ -89,7 +92,7 @@ class Scene:
             **({"CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": name} if member else {}),
             **settings,
         }
-        made = Worker(environment, self.folder / f"{name}.log", arguments)
+        made = Worker(environment, self.folder / f"{name}.log", arguments, self.nursery)
         self.workers.append(made)
         return made
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.failpoints import FAILPOINTS, UnknownPlace, place
+from tests.faults.failpoints import UnknownPlace, place
+from tests.faults.points import POINTS
 from tests.faults.rows import ROWS
 from tests.faults.scene import Ground
 from tests.support.brokers import BrokerServer
@@ -29,10 +30,9 @@ def test_nothing_is_lost_and_nothing_doubled(name: str, ground: Ground) -> None:
     assert figures.faults >= row.short.faults, "too few faults to say anything"
 
 
-@pytest.mark.parametrize("name", FAILPOINTS)
+@pytest.mark.parametrize("name", POINTS)
 def test_each_failpoint_names_what_there_is(name: str) -> None:
-    point = FAILPOINTS[name]
-    for target in filter(None, (point.target, point.within)):
+    for target in POINTS[name].places:
         place(name, target)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.faults.nursery import Born, Nursery
+
 _ROOT = Path(__file__).parents[2]
 _START_LIMIT_S = 90.0
 RUN = ("chargeback_worker", "run", "--role", "ingest")
@@ -19,20 +21,26 @@ class Worker:
     """One process; several may write to the same log one after the other."""
 
     def __init__(
-        self, environment: Mapping[str, str], log: Path, arguments: Sequence[str] = RUN
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        arguments: Sequence[str] = RUN,
+        nursery: Nursery | None = None,
     ) -> None:
         self._log = log
         self._read = log.stat().st_size if log.exists() else 0
+        # Compiled modules are kept, so that a start does not compile them again.
+        given = {"CHARGEBACK_LOG__FORMAT": "json", "PYTHONDONTWRITEBYTECODE": ""}
+        environment = {**os.environ, **environment, **given}
+        self._process: subprocess.Popen[bytes] | Born
+        if nursery is not None:
+            log.touch()
+            self._process = nursery.born(arguments, environment, log)
+            return
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
-                # Compiled modules are kept, so that a start does not compile them again.
-                env={
-                    **os.environ,
-                    **environment,
-                    "CHARGEBACK_LOG__FORMAT": "json",
-                    "PYTHONDONTWRITEBYTECODE": "",
-                },
+                env=environment,
                 cwd=_ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=stream,
@@ -77,6 +85,10 @@ class Worker:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
