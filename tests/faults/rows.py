@@ -19,6 +19,7 @@ from tests.faults.connections import (
 from tests.faults.flow import Pace
 from tests.faults.group import frozen_in_transaction, rebalance_storm, zombies
 from tests.faults.kills import failpoint_kills, random_kills
+from tests.faults.months import month_kills
 from tests.faults.poison import poison_batches
 from tests.faults.producers import same_ids_at_once
 from tests.faults.scene import Figures, Ground
@@ -69,5 +70,6 @@ ROWS: Mapping[str, Row] = {
     "topic-recreated": Row(recreated, Size(10_000, 2_000, 6), Size(800, 800, 1)),
     "topic-truncated": Row(truncated, Size(10_000, 2_000, 6), Size(800, 800, 1)),
     "topic-grown": Row(grown, Size(30_000, 1_000, 4), Size(2_000, 500, 1)),
+    "month-kills": Row(month_kills, Size(140_000, 1_000, 300), Size(1_600, 1_000, 3)),
     "close-failpoints": Row(close_failpoints, Size(12_000, 0, 20), Size(600, 0, 1)),
 }
