@@ -19,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parents[2]
-_PROGRAMS = ("tests.faults.quick_worker", "tests.faults.failing_worker")
+_PROGRAMS = (
+    "tests.faults.quick_worker",
+    "tests.faults.failing_worker",
+    "tests.faults.racing_closer",
+)
 _BORN_WITHIN_S = 60.0
 
 

@@ -22,6 +22,7 @@ from tests.faults.kills import failpoint_kills, random_kills
 from tests.faults.months import month_kills
 from tests.faults.poison import poison_batches
 from tests.faults.producers import same_ids_at_once
+from tests.faults.race import schedulers_race
 from tests.faults.scene import Figures, Ground
 from tests.faults.sleepers import sleeping_closer, sleeping_publisher
 from tests.faults.topics import grown, recreated, truncated
@@ -73,6 +74,7 @@ ROWS: Mapping[str, Row] = {
     "topic-grown": Row(grown, Size(30_000, 1_000, 4), Size(2_000, 500, 1)),
     "month-kills": Row(month_kills, Size(140_000, 1_000, 300), Size(1_600, 1_000, 3)),
     "close-failpoints": Row(close_failpoints, Size(12_000, 0, 20), Size(600, 0, 1)),
+    "schedulers-race": Row(schedulers_race, Size(10_000, 0, 200), Size(300, 0, 5)),
     "sleeping-closer": Row(sleeping_closer, Size(3_000, 0, 16), Size(200, 0, 2)),
     "sleeping-publisher": Row(sleeping_publisher, Size(3_000, 0, 16), Size(200, 0, 2)),
 }
