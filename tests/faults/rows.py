@@ -23,6 +23,7 @@ from tests.faults.months import month_kills
 from tests.faults.poison import poison_batches
 from tests.faults.producers import same_ids_at_once
 from tests.faults.race import schedulers_race
+from tests.faults.refused import broker_refuses
 from tests.faults.scene import Figures, Ground
 from tests.faults.sleepers import sleeping_closer, sleeping_publisher
 from tests.faults.topics import grown, recreated, truncated
@@ -77,4 +78,5 @@ ROWS: Mapping[str, Row] = {
     "schedulers-race": Row(schedulers_race, Size(10_000, 0, 200), Size(300, 0, 5)),
     "sleeping-closer": Row(sleeping_closer, Size(3_000, 0, 16), Size(200, 0, 2)),
     "sleeping-publisher": Row(sleeping_publisher, Size(3_000, 0, 16), Size(200, 0, 2)),
+    "broker-refuses": Row(broker_refuses, Size(6_000, 0, 6), Size(300, 0, 2)),
 }
