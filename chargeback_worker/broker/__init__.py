@@ -8,7 +8,7 @@ Does not own: what a message means, and where reading goes on. Positions are the
 Invariants:
 * Bytes in, bytes out; nothing is decoded here.
 * A newly assigned partition gives no message before the listener has placed it by a seek. The
-  group's committed offset is written for lag displays and never read.
+  group's committed offset is written for those who watch, and nothing is read on from it.
 * The listener runs in the thread that polls, before `poll` returns. It may do all that its caller
   may: seek, ask for offsets, use a database.
 * A consumer out of whose `poll` an error came is of no more use: every later `poll` raises
@@ -176,6 +176,9 @@ class Broker(Protocol):
     def producer(self) -> Producer: ...
 
     def topics(self) -> set[str]: ...
+
+    def committed(self, group_id: str, topic: str) -> dict[TopicPartition, int]:
+        """The offsets that a group has written of a topic, to be compared with what is stored."""
 
     def describe(self, topic: str) -> TopicDescription | None:
         """What is known of a topic, or None when there is none of this name."""

@@ -5,6 +5,7 @@ All options of that client can be set, except those that the promises of this pr
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ import kafka.errors
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.net.compat import KafkaNetClient
 
-from chargeback_worker.broker import WATCHED_SETTINGS, TopicDescription
+from chargeback_worker.broker import WATCHED_SETTINGS, TopicDescription, TopicPartition
 from chargeback_worker.broker.errors import BrokerUnreachable, MissingTopic
 from chargeback_worker.broker.kafka_codecs import bound
 from chargeback_worker.broker.kafka_consumer import KafkaConsumer, KafkaReader
@@ -32,6 +33,12 @@ from chargeback_worker.errors import ChargebackError
 
 T = TypeVar("T")
 
+_NOT_READY = (
+    kafka.errors.NotCoordinatorError,
+    kafka.errors.CoordinatorNotAvailableError,
+    kafka.errors.CoordinatorLoadInProgressError,
+)
+_ASK_AGAIN_S = 0.2
 _NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -86,6 +93,12 @@ class KafkaBroker:
     def topics(self) -> set[str]:
         return self._ask(lambda admin: set(admin.list_topics()))
 
+    def committed(self, group_id: str, topic: str) -> dict[TopicPartition, int]:
+        found = self._group_offsets(group_id)
+        written = ((TopicPartition(*place), at.offset) for place, at in found.items())
+        # -1: nothing was written there, or no longer.
+        return {place: at for place, at in written if place.topic == topic and at >= 0}
+
     def describe(self, topic: str) -> TopicDescription | None:
         (found,) = self._ask(lambda admin: list(admin.describe_topics([topic])))
         if found["error_code"] == kafka.errors.UnknownTopicOrPartitionError.errno:
@@ -129,6 +142,18 @@ class KafkaBroker:
         if admin is not None:
             with contextlib.suppress(Exception):
                 admin.close()
+
+    def _group_offsets(self, group_id: str) -> Mapping[Any, Any]:
+        """Asked again while the broker is still making or loading what it keeps of groups."""
+        until_s = time.monotonic() + self._patience.answer_s
+        while True:
+            try:
+                answer = self._ask(lambda admin: admin.list_group_offsets([group_id]), *_NOT_READY)
+                return dict(answer[group_id])
+            except _NOT_READY as error:
+                if time.monotonic() > until_s:
+                    raise while_connecting(error, self._servers) from error
+                time.sleep(_ASK_AGAIN_S)
 
     def _topic_id(self, topic: str) -> str | None:
         found = self.describe(topic)

@@ -73,6 +73,11 @@ class MemoryBroker:
         self._answer()
         return set(self._topics)
 
+    def committed(self, group_id: str, topic: str) -> dict[TopicPartition, int]:
+        self._answer()
+        written = self.group(group_id).committed
+        return {place: offset for place, offset in written.items() if place.topic == topic}
+
     def describe(self, topic: str) -> TopicDescription | None:
         self._answer()
         found = self._topics.get(topic)

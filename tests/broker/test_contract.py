@@ -1,6 +1,6 @@
 """What every broker keeps: in memory, the embedded one, and Apache Kafka."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,13 +12,10 @@ from chargeback_worker.broker.errors import (
     MissingTopic,
     OffsetOutOfRange,
 )
-from tests.support.brokers import BrokerServer
 from tests.support.sites import (
     DEADLINE_S,
-    MemorySite,
     Places,
     Site,
-    WireSite,
     gather,
     make_topic,
     send_all,
@@ -26,19 +23,6 @@ from tests.support.sites import (
     unique,
     until,
 )
-
-
-@pytest.fixture(params=["memory", "embedded", "kafka"])
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    found: Site
-    if request.param == "memory":
-        found = MemorySite()
-    else:
-        real = request.param == "kafka"
-        server: BrokerServer = request.getfixturevalue("kafka" if real else "embedded_broker")
-        found = WireSite(server.bootstrap_servers, knows_topic_ids=real)
-    yield found
-    found.close()
 
 
 def placed(site: Site, partition: TopicPartition, offset: int) -> Reader:
