@@ -3,6 +3,7 @@
 All amounts are nano-dollars; those that are invoiced are whole cents.
 """
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from chargeback_worker.period import Period
 CURRENCY = "USD"
 _NAMESPACE = uuid.UUID("0b8ac0c6-5a0c-5f4e-9d0f-6f6a1f0c7b52")
 """Of every id derived here; another one would give another id to the same invoice."""
+_NUMBER = re.compile(r"INV-([0-9]{4}(?:0[1-9]|1[0-2]))-([0-9]{4,18})")
 _DRAFT = "DRAFT-"
 _DRAFT_DIGITS = len("3f2b9c1a-4d5e")
 
@@ -122,6 +124,12 @@ class Invoice:
 def invoice_number(period: Period, n: int) -> str:
     """The nth number of a month's series, at least four digits."""
     return f"INV-{period.number}-{n:04d}"
+
+
+def read_number(text: str) -> tuple[Period, int] | None:
+    """The month of a number and its place in the series; None of any other text."""
+    found = _NUMBER.fullmatch(text)
+    return None if found is None else (Period.from_number(int(found[1])), int(found[2]))
 
 
 def kind_of(total: int, revision: int) -> Kind:

@@ -1,8 +1,11 @@
 """Messages of the invoices topic: CloudEvents 1.0 in binary mode, frozen when they are written.
 
 `seq` counts from 1 per key, so a reader sees a gap; `ce_id` is stable, so a reader knows a repeat.
+Of two messages that tell of the same invoice or close, the one with the higher `seq` holds.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +16,7 @@ from chargeback_worker.period import Period, format_us, to_us
 
 SOURCE = "/chargeback"
 CONTENT_TYPE = "application/json"
+_SEQ = re.compile("[0-9]{1,18}")
 
 
 class MessageType(StrEnum):
@@ -31,6 +35,15 @@ class OutboxMessage:
     type: MessageType
     headers: tuple[tuple[str, str], ...]
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the headers of a message on the topic say of it; `invoice_id` is None of a close."""
+
+    ce_id: str
+    seq: int
+    invoice_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +83,31 @@ def status_changed(invoice: Invoice, seq: int, now: datetime) -> OutboxMessage:
     return _of_invoice(MessageType.INVOICE_STATUS_CHANGED, invoice, seq, now, changed)
 
 
-def period_closed(closed: PeriodClosed) -> OutboxMessage:
-    """The key is the period, so its revisions count `seq`."""
+def period_closed(closed: PeriodClosed, seq: int) -> OutboxMessage:
+    """The key is the period, so its closes count `seq`, as its revisions do.
+
+    They differ only where closes were told of that these books do not know, as they came from a
+    backup: then the id names both, so that it is not that of the close told of before.
+    """
+    ce_id = f"{closed.period}:{closed.revision}"
     return _message(
         MessageType.PERIOD_CLOSED,
-        ce_id=f"{closed.period}:{closed.revision}",
+        ce_id=ce_id if seq == closed.revision else f"{ce_id}:{seq}",
         key=str(closed.period),
-        seq=closed.revision,
+        seq=seq,
         now=closed.closed_at,
         document=closed.to_document(),
     )
+
+
+def told(headers: Iterable[tuple[str, bytes | None]]) -> Told | None:
+    """What a message says of itself; None of one that was not written by a chargeback worker."""
+    texts = {name: (value or b"").decode(errors="replace") for name, value in headers}
+    ce_id, seq = texts.get("ce_id", ""), texts.get("seq", "")
+    if texts.get("ce_source") != SOURCE or not _SEQ.fullmatch(seq):
+        return None
+    of_invoice = texts.get("ce_type") != MessageType.PERIOD_CLOSED
+    return Told(ce_id, int(seq), ce_id.rpartition(":")[0] if of_invoice else None)
 
 
 def _of_invoice(

@@ -188,28 +188,26 @@ def _announce(transaction: Transaction, done: Close, built: Sequence[Invoice]) -
     """
     now = from_us(done.closed_us)
     issued_now = [invoice for invoice in built if invoice.issued_at is not None]
-    closed = period_closed(
-        PeriodClosed(
-            period=done.period,
-            revision=done.revision,
-            invoices=done.invoices,
-            subtotal=done.invoiced,
-            uninvoiced=0,
-            unallocated=done.unallocated,
-            awaiting_approval=len(built) - len(issued_now),
-            closed_at=now,
-        )
+    closed = PeriodClosed(
+        period=done.period,
+        revision=done.revision,
+        invoices=done.invoices,
+        subtotal=done.invoiced,
+        uninvoiced=0,
+        unallocated=done.unallocated,
+        awaiting_approval=len(built) - len(issued_now),
+        closed_at=now,
     )
     receivers = [invoice.receiver.key for invoice in issued_now]
-    seqs = outbox.next_seqs(transaction, [*receivers, closed.key])
-    assert seqs[closed.key] == closed.seq, (closed.key, seqs[closed.key])
+    seqs = outbox.next_seqs(transaction, [*receivers, str(done.period)])
+    announced = period_closed(closed, seqs[str(done.period)])
     messages = (
         (issued(invoice, seqs[invoice.receiver.key], now), invoice.invoice_id)
         for invoice in issued_now
     )
     where = (done.period, done.revision)
     outbox.insert(transaction, *where, messages, done.closed_us)
-    outbox.insert(transaction, *where, [(closed, None)], done.closed_us)
+    outbox.insert(transaction, *where, [(announced, None)], done.closed_us)
 
 
 def _audit(transaction: Transaction, act: Act, row: PeriodRow, done: Close) -> None:

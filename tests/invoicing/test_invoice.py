@@ -6,6 +6,7 @@ from chargeback_worker.invoicing.invoice import (
     allocation_id,
     invoice_id,
     invoice_number,
+    read_number,
 )
 from chargeback_worker.period import Period
 
@@ -16,6 +17,13 @@ KEY = PartKey("default", 1, Pair("T1", "u1"), "query")
 def test_numbers_have_at_least_four_digits() -> None:
     assert invoice_number(OCTOBER, 1) == "INV-202510-0001"
     assert invoice_number(OCTOBER, 12_345) == "INV-202510-12345"
+
+
+def test_a_number_is_read_as_it_is_written() -> None:
+    for period, n in ((Period(2026, 10), 1), (Period(2026, 1), 9_999), (Period(2026, 12), 10_000)):
+        assert read_number(invoice_number(period, n)) == (period, n)
+    for text in ("", "INV-202613-0001", "INV-202610-1", "DRAFT-202610-0001", "INV-202610-0001 "):
+        assert read_number(text) is None
 
 
 def test_ids_are_final() -> None:

@@ -155,7 +155,9 @@ def _check_closed(found: Comparison, row: Any, close: Close | None) -> None:
         found.differ(f"message {row.ce_id}", "a close it tells of", "none", _HINT)
         return
     name = f"message of close {close.revision} of {close.period}"
-    found.equal(f"{name}: id", f"{close.period}:{close.revision}", row.ce_id, _HINT)
+    ce_id = f"{close.period}:{close.revision}"
+    expected = ce_id if row.seq == close.revision else f"{ce_id}:{row.seq}"
+    found.equal(f"{name}: id", expected, row.ce_id, _HINT)
     said = _read(found, name, bytes(row.payload))
     if said is None:
         return
