@@ -15,17 +15,39 @@ from chargeback_worker import __version__
 from chargeback_worker.broker import Broker, TopicPartition
 from chargeback_worker.broker.errors import MissingTopic
 from chargeback_worker.broker.kafka import KafkaBroker, Patience
+from chargeback_worker.errors import ChargebackError, Unavailable
 from chargeback_worker.metrics import Metrics
 from chargeback_worker.period import Period, billing_day, to_us
 from chargeback_worker.pipeline import ingest as ingest_step
+from chargeback_worker.pipeline.closing.held import BooksHeld
+from chargeback_worker.pipeline.holding.older import World, hold_if_older
 from chargeback_worker.settings import Settings
-from chargeback_worker.store import Store, cursors, installation, quarantine, schema
+from chargeback_worker.store import (
+    Store,
+    cursors,
+    installation,
+    outbox,
+    periods,
+    quarantine,
+    schema,
+)
 from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import Grain, RawEvent, Reader
 
 _BATCH_BYTES = 64 * 1024**2
 """What waits for its transaction; few long lines or events take as much as many short."""
 _REPLAYED_AT_ONCE = 5_000
+
+
+class NotCompared(Unavailable):
+    """Whether the database came from a backup is not known before the broker answers."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(
+            "Whether these books are older than their topics cannot be seen, and numbers might be"
+            f" used twice. {fault}",
+            "Start the broker and try again.",
+        )
 
 
 def now() -> datetime:
@@ -68,6 +90,37 @@ class App:
     def broker(self) -> Broker:
         return open_broker(self.settings)
 
+    @property
+    def world(self) -> World:
+        """The topics that the books belong to."""
+        kafka = self.settings.kafka
+        return World(self.broker, kafka.usage_topic, kafka.invoices_topic, kafka.group_id)
+
+    def compare_books(self) -> None:
+        """To be done before numbers are taken or messages written: hold both where the books are
+        older than the topics.
+
+        Raises BooksHeld, and what kept us from comparing: nothing may be taken then either.
+        """
+        hold = hold_if_older(self.store, self.world, now_us())
+        if hold is not None:
+            raise BooksHeld(hold)
+
+    def compare_books_of_a_topic(self) -> None:
+        """The same of a command; raises BooksHeld and NotCompared. Where only files are read and
+        nothing was ever published, no broker is asked: there may be none."""
+        with self.store.read() as transaction:
+            topics = cursors.listed(transaction, cursors.Door.TOPIC)
+            alone = not topics and not outbox.has_published(transaction)
+        if alone:
+            return
+        try:
+            self.compare_books()
+        except BooksHeld:
+            raise
+        except ChargebackError as error:
+            raise NotCompared(error.message) from error
+
     def act(self, reason: str | None = None) -> Act:
         """An act of the person at the keyboard, now."""
         return Act(_person(), now_us(), reason)
@@ -75,6 +128,11 @@ class App:
     def today(self) -> Period:
         """The period that it is now."""
         return Period.of(billing_day(now(), self.zone))
+
+    def is_closed(self, period: Period) -> bool:
+        with self.store.read() as transaction:
+            row = periods.find(transaction, period)
+        return row is not None and row.state is periods.PeriodState.CLOSED
 
     def require_topics(self, *topics: str) -> None:
         """Raises MissingTopic for the first one that is not there."""

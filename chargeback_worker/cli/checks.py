@@ -18,10 +18,11 @@ from chargeback_worker.broker.errors import MissingTopic
 from chargeback_worker.cli.door import ExitCode, exit_code
 from chargeback_worker.errors import ChargebackError, Misconfigured
 from chargeback_worker.period import format_us
+from chargeback_worker.pipeline.holding.older import find_causes
 from chargeback_worker.reports.offsets import offsets
 from chargeback_worker.reports.periods import period_standings
 from chargeback_worker.settings import Settings, duration_text
-from chargeback_worker.store import heartbeats, installation, outbox, quarantine, schema
+from chargeback_worker.store import heartbeats, holds, installation, outbox, quarantine, schema
 from chargeback_worker.store.cursors import Door
 from chargeback_worker.store.periods import PeriodState
 
@@ -228,6 +229,20 @@ def positions_move(patient: Patient) -> Iterator[Finding]:
         yield ok("ingest", f"{lag:,} messages of {usage_topic} are yet to be read")
 
 
+def books_are_of_their_topics(patient: Patient) -> Iterator[Finding]:
+    if not patient.has_books:
+        return
+    with patient.world.store.read() as transaction:
+        hold = holds.find(transaction)
+    causes = [] if hold is None else list(hold.because)
+    kafka = patient.settings.kafka
+    if not causes and {kafka.usage_topic, kafka.invoices_topic} <= patient.topics.keys():
+        causes = find_causes(patient.world.store, patient.world.world)
+    if causes:
+        detail = f"older than their topics: {'; '.join(causes)}"
+        yield warn("books", detail, "chargeback db resume --reason TEXT")
+
+
 def nothing_waits(patient: Patient) -> Iterator[Finding]:
     """Months, refused events and messages that want a person."""
     if not patient.has_books:
@@ -266,5 +281,6 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("broker", broker_answers),
     ("topic", topics_are_there),
     ("ingest", positions_move),
+    ("books", books_are_of_their_topics),
     ("waiting", nothing_waits),
 )

@@ -190,6 +190,7 @@ def _publish(app: App) -> None:
         app.instance,
         app.metrics,
         now_us,
+        app.compare_books,
     )
     with _role(publisher.run, "publisher"):
         _wait(lambda: _outbox_is_empty(app), "the invoices to be published")

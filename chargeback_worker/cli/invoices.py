@@ -140,6 +140,9 @@ def create(
     month = BillingRange.parse(period).period()
     asked = Requested(Pair(team, user), _rate(tax_rate), due_days)
     with session(context).opened() as opened:
+        if opened.is_closed(month):
+            # It may issue a replacement, with a number.
+            opened.compare_books_of_a_topic()
         done = create_invoice(opened.store, month, asked, terms_of(opened.settings), opened.act())
     _show(invoice_document(done.invoice), output)
     if not done.new and done.invoice.issued_at is not None:
@@ -162,6 +165,7 @@ def status_(
     """Give an invoice another status. To cancel an issued one, say why."""
     wanted = read_status(status)
     with session(context).opened() as opened:
+        opened.compare_books_of_a_topic()
         done = change_status(
             opened.store, name, wanted, terms_of(opened.settings), opened.act(reason)
         )

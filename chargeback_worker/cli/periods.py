@@ -31,9 +31,7 @@ from chargeback_worker.pipeline.due import note_ends
 from chargeback_worker.pipeline.reopen import reopen as reopen_step
 from chargeback_worker.reports.periods import list_periods
 from chargeback_worker.store import cursors
-from chargeback_worker.store import periods as stored_periods
 from chargeback_worker.store.cursors import Door
-from chargeback_worker.store.periods import PeriodState
 
 _CLOSE = (
     Column("period", "Period"),
@@ -124,18 +122,14 @@ def _closed(opened: app.App, month: Period, *, force: bool, reason: str | None) 
     act = opened.act(reason)
     if force:
         act.require_reason("close a period before all its usage is stored")
-    elif not _is_closed(opened, month):
-        note_ends(opened.store, month, lambda: _ends(opened, month), act.now_us)
+    if not opened.is_closed(month):
+        opened.compare_books_of_a_topic()
+        if not force:
+            note_ends(opened.store, month, lambda: _ends(opened, month), act.now_us)
     terms = terms_of(opened.settings)
     return close_step(
         opened.store, month, terms, act, owner=f"{opened.instance}:close", forced=force
     )
-
-
-def _is_closed(opened: app.App, month: Period) -> bool:
-    with opened.store.read() as transaction:
-        row = stored_periods.find(transaction, month)
-    return row is not None and row.state is PeriodState.CLOSED
 
 
 def _ends(opened: app.App, month: Period) -> dict[tuple[str, int], int]:
@@ -215,6 +209,7 @@ def reopen(
     with session(context).opened() as opened:
         act = opened.act(reason)
         act.require_reason("reopen a period")
+        opened.compare_books_of_a_topic()
         ask(f"Reopen {month}, so that its next close corrects what it billed?", yes)
         reopen_step(opened.store, month, act)
         document = list_periods(

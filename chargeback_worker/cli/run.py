@@ -133,6 +133,8 @@ def close_due(app: App) -> Period | None:
         )
     if not isinstance(found, Due):
         return None
+    # The last look before numbers are taken: the database may be another one than at the start.
+    app.compare_books()
     act = Act("scheduler", now_us())
     close(app.store, found.period, terms_of(settings), act, owner=f"{app.instance}:scheduler")
     return found.period
@@ -145,7 +147,10 @@ def _ingest(app: App) -> Role:
 
 def _scheduler(app: App) -> Role:
     scheduler = Scheduler(
-        lambda: close_due(app), lambda: mark_overdue(app.store, now_us()), app.metrics
+        lambda: close_due(app),
+        lambda: mark_overdue(app.store, now_us()),
+        app.metrics,
+        app.compare_books,
     )
     # A month may take long to close, and is waited for; a killed close is finished by the next.
     return Role(RoleName.SCHEDULER, scheduler.run, drain_s=60, stuck_after_s=6 * 3600)
@@ -159,6 +164,7 @@ def _publisher(app: App) -> Role:
         f"{app.instance}:publisher",
         app.metrics,
         now_us,
+        app.compare_books,
     )
     return Role(RoleName.PUBLISHER, publisher.run, drain_s=75)
 

@@ -119,6 +119,12 @@ CATALOGUE: Final = (
         stored=True,
     ),
     Measure(
+        "chargeback_books_held",
+        "gauge",
+        "1 while closing and publishing are held, as the database is older than its topics.",
+        stored=True,
+    ),
+    Measure(
         "chargeback_heartbeat_age_seconds",
         "gauge",
         "Time since the last heartbeat of a role, of whatever process, as read up to a minute ago.",

@@ -41,6 +41,7 @@ class Figures:
     outbox_parked_receivers: int = 0
     quarantine_events: int = 0
     heartbeats_us: Mapping[str, int] = field(default_factory=dict)
+    held: bool = False
 
 
 class KeptFigures:
@@ -142,6 +143,7 @@ def _samples(figures: Figures, now_us: int) -> dict[_Series, float]:
         ("chargeback_outbox_oldest_seconds", ()): age(figures.outbox_oldest_us),
         ("chargeback_outbox_parked_receivers", ()): figures.outbox_parked_receivers,
         ("chargeback_quarantine_events", ()): figures.quarantine_events,
+        ("chargeback_books_held", ()): float(figures.held),
     }
     for state in STATES:
         values["chargeback_periods", (state,)] = figures.periods.get(state, 0)

@@ -50,8 +50,8 @@ def change_status(
     """Give an invoice, by its number or id, another status; the present one again changes nothing.
 
     A draft that becomes `pending` or `sent` is issued on the way. Raises InvoiceUnknown,
-    ChangeRefused, NotOverdue, NotClosedYet, CloseInProgress, EarlierNotClosed, and ReasonMissing
-    where an issued one is to be cancelled without saying why.
+    ChangeRefused, NotOverdue, NotClosedYet, CloseInProgress, EarlierNotClosed, BooksHeld, and
+    ReasonMissing where an issued one is to be cancelled without saying why.
     """
     with store.begin() as transaction:
         found = invoices.get(transaction, name)

@@ -17,6 +17,7 @@ from chargeback_worker.invoicing.invoice import Invoice
 from chargeback_worker.invoicing.message import PeriodClosed, issued, period_closed
 from chargeback_worker.money import plain
 from chargeback_worker.period import Period, from_us
+from chargeback_worker.pipeline.closing.held import refuse_held
 from chargeback_worker.pipeline.closing.may_close import (
     CloseInProgress,
     LeaseLost,
@@ -76,8 +77,8 @@ def close(
     """Close a period, or finish what a killed closer has begun; once closed, it changes nothing.
 
     `owner` names this closer among all others. `forced` closes before ingest has come as far as
-    was noted when the period was due. Raises the conflicts of `may_close`; after any failure the
-    period is what it was before.
+    was noted when the period was due. Raises the conflicts of `may_close`, and BooksHeld; after any
+    failure the period is what it was before.
     """
     before = start_closing(store, period, terms, act, owner=owner, forced=forced, lease_s=lease_s)
     if before is not None:
@@ -109,6 +110,7 @@ def start_closing(
         row = periods.find_or_make(transaction, period, ZoneInfo(terms.timezone))
         if row.state is PeriodState.CLOSED:
             return closes.last(transaction, period)
+        refuse_held(transaction)
         now_us = transaction.now_us()
         if row.state is not PeriodState.CLOSING:
             check_may_close(transaction, row, act.now_us, forced=forced)
@@ -132,6 +134,7 @@ def finish_closing(
         until_us = transaction.now_us() + round(LEASE_S * _SECOND_US)
         if not periods.extend_lease(transaction, period, owner, until_us):
             raise LeaseLost(period)
+        refuse_held(transaction)
         row = periods.find(transaction, period)
         assert row is not None
         snapshot = snapshots.of_now(transaction, period.days(), terms)

@@ -91,7 +91,7 @@ def create_invoice(
 
     An invoice asked for a user, or for a user in a team, bills that share apart from now on; the
     draft it is taken out of is made anew. Raises Invalid for what cannot be asked for, and the
-    conflicts above, CloseInProgress and EarlierNotClosed.
+    conflicts above, CloseInProgress, EarlierNotClosed and BooksHeld.
     """
     _check(asked)
     zone = ZoneInfo(terms.timezone)

@@ -11,6 +11,7 @@ from chargeback_worker.broker import Delivery, Producer
 from chargeback_worker.broker.errors import MessageRefused
 from chargeback_worker.errors import Unavailable
 from chargeback_worker.invoicing.message import MessageType
+from chargeback_worker.pipeline.closing.held import refuse_held
 from chargeback_worker.store import Store, invoices, leases, outbox
 from chargeback_worker.store.leases import Lease
 from chargeback_worker.store.outbox import Arrived, Waiting
@@ -61,9 +62,11 @@ def publish(
     None while another publisher is at work, also where it took over before this round ended: what
     was sent is then sent again by it.
 
-    Raises Unavailable where the database did not answer; the broker's is in the result.
+    Raises BooksHeld, and Unavailable where the database did not answer; the broker's is in the
+    result.
     """
     with store.begin(idle_s=_IDLE_S) as transaction:
+        refuse_held(transaction)
         lease = leases.take(transaction, LEASE, owner, lease_s)
         if lease is None:
             return None

@@ -2,6 +2,7 @@
 
 from chargeback_worker.errors import Conflict
 from chargeback_worker.period import Period
+from chargeback_worker.pipeline.closing.held import refuse_held
 from chargeback_worker.pipeline.closing.may_close import CloseInProgress
 from chargeback_worker.store import Store, audit, invoices, periods
 from chargeback_worker.store.audit import Act
@@ -31,12 +32,13 @@ class AwaitsApproval(Conflict):
 def reopen(store: Store, period: Period, act: Act) -> PeriodRow:
     """Reopen a closed period for its next revision, with a reason. Issued invoices stand.
 
-    Raises ReasonMissing, NotClosed, AwaitsApproval, and CloseInProgress while any period is being
-    closed: that close may settle this one.
+    Raises ReasonMissing, NotClosed, AwaitsApproval, BooksHeld, and CloseInProgress while any period
+    is being closed: that close may settle this one.
     """
     act.require_reason("reopen a period")
     with store.begin() as transaction:
         periods.hold_off_closing(transaction)
+        refuse_held(transaction)
         known = {row.period: row for row in periods.listed(transaction)}
         for closing in known.values():
             if closing.state is PeriodState.CLOSING:

@@ -12,6 +12,7 @@ from chargeback_worker.store import (
     Transaction,
     closes,
     heartbeats,
+    holds,
     installation,
     invoices,
     outbox,
@@ -43,6 +44,7 @@ def figures(store: Store, now_us: int, close_delay: timedelta) -> Figures:
             outbox_parked_receivers=backlog.parked,
             quarantine_events=quarantine.count_held(transaction),
             heartbeats_us=_heartbeats(transaction),
+            held=holds.find(transaction) is not None,
         )
 
 

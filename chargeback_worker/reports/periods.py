@@ -10,6 +10,7 @@ from chargeback_worker.store import (
     Store,
     Transaction,
     closes,
+    holds,
     installation,
     invoices,
     origins,
@@ -21,6 +22,7 @@ from chargeback_worker.store.closes import Close
 from chargeback_worker.store.periods import PeriodRow, PeriodState
 
 _MICROSECOND = timedelta(microseconds=1)
+_RESUME = "chargeback db resume, as these books are older than their topics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def period_standings(
             invoices.awaiting(transaction),
             origins.late_records(transaction),
             outbox.unpublished(transaction),
+            holds.find(transaction) is not None,
         )
         return [_standing(transaction, row, facts) for row in reversed(facts.known.values())]
 
@@ -88,6 +91,7 @@ class _Facts:
     awaiting: Mapping[Period, int]
     late_records: Mapping[Period, int]
     messages: Mapping[tuple[Period, int], tuple[int, int]]
+    held: bool
 
     def unpublished(self, period: Period) -> tuple[int, int]:
         found = [counts for (of, _), counts in self.messages.items() if of == period]
@@ -120,7 +124,10 @@ def _waits_for(transaction: Transaction, row: PeriodRow, facts: _Facts) -> Itera
         case PeriodState.CLOSED:
             if drafts := facts.awaiting.get(row.period, 0):
                 yield f"approval of {'1 draft' if drafts == 1 else f'{drafts} drafts'}"
-            yield from _waits_for_publishing(*facts.unpublished(row.period))
+            unpublished, parked = facts.unpublished(row.period)
+            if unpublished and facts.held:
+                yield _RESUME
+            yield from _waits_for_publishing(unpublished, parked)
         case PeriodState.CLOSING:
             until = "" if row.lease_until_us is None else f" until {format_us(row.lease_until_us)}"
             yield f"{row.lease_owner}, who is closing it{until}"
@@ -144,6 +151,8 @@ def _waits_for_close(transaction: Transaction, row: PeriodRow, facts: _Facts) ->
     if facts.now_us < row.ends_us:
         yield f"its end, {format_us(row.ends_us)}"
         return
+    if facts.held:
+        yield _RESUME
     if row.state is PeriodState.REOPENED:
         yield f"chargeback close {period}, as it is reopened"
     elif period < facts.first:

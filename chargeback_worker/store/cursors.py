@@ -248,6 +248,23 @@ def listed(transaction: Transaction, kind: Door | None = None) -> Sequence[Curso
     return [_cursor(row) for row in transaction.execute(statement)]
 
 
+def furthest(transaction: Transaction, topic: str) -> dict[int, int]:
+    """How far each partition of a topic was ever read, by a count of it that was begun anew too.
+
+    What was read of former incarnations of the topic counts only before the present one is read.
+    """
+    known = [cursor for cursor in listed(transaction, Door.TOPIC) if cursor.name == topic]
+    present = {cursor.partition: cursor.topic_id for cursor in known if not cursor.retired}
+    reached: dict[int, int] = {}
+    for cursor in known:
+        # A cursor that was put away has its own number after the id.
+        topic_id = cursor.topic_id.partition("~")[0]
+        if present.get(cursor.partition, topic_id) == topic_id:
+            before = reached.get(cursor.partition, 0)
+            reached[cursor.partition] = max(before, cursor.next_position)
+    return reached
+
+
 def _cursor(row: sa.Row[Any]) -> Cursor:
     return Cursor(
         row.cursor_id,

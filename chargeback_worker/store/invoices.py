@@ -278,6 +278,43 @@ def give_out_numbers(transaction: Transaction, period: Period, count: int) -> No
     )
 
 
+def raise_numbers(
+    transaction: Transaction, least: Mapping[Period, int]
+) -> dict[Period, tuple[int, int]]:
+    """Give out no number of those months up to that again; of those series that were lower, from
+    where to where they were raised."""
+    raised: dict[Period, tuple[int, int]] = {}
+    for period, number in sorted(least.items()):
+        last = last_number(transaction, period)
+        if last < number:
+            give_out_numbers(transaction, period, number - last)
+            raised[period] = (last, number)
+    return raised
+
+
+def issued_among(transaction: Transaction, invoice_ids: Collection[str]) -> list[Invoice]:
+    """Those of these ids that have a number, in its order; nobody else changes them until the
+    transaction ends."""
+    statement = (
+        sa.select(table)
+        .where(transaction.dialect.among(table.c.invoice_id, invoice_ids))
+        .where(table.c.number.is_not(None))
+        .order_by(table.c.period, sa.func.length(table.c.number), table.c.number)
+        .with_for_update()
+    )
+    return _with_lines(transaction, transaction.execute(statement).all())
+
+
+def ids_of(transaction: Transaction, numbers: Collection[str]) -> dict[str, str]:
+    """The ids of the invoices that have these numbers, by number."""
+    found: dict[str, str] = {}
+    for chunk in chunks(sorted(set(numbers)), KEYS_AT_ONCE):
+        named = transaction.dialect.among(table.c.number, chunk)
+        for row in transaction.execute(sa.select(table.c.number, table.c.invoice_id).where(named)):
+            found[row.number] = row.invoice_id
+    return found
+
+
 def _with_lines(transaction: Transaction, rows: Sequence[sa.Row[Any]]) -> list[Invoice]:
     lines: dict[str, list[InvoiceLine]] = {row.invoice_id: [] for row in rows}
     for ids in chunks(lines, KEYS_AT_ONCE):

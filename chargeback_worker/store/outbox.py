@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -37,6 +38,18 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A message as it was written: where it arrived, if that is known, and the digest of its
+    bytes."""
+
+    place: tuple[int, int] | None
+    digest: bytes
+
+    def says(self, payload: bytes | None) -> bool:
+        return self.digest == sha256(payload or b"").digest()
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """What has not been published; `parked` counts receivers whose messages wait for a person."""
 
@@ -51,6 +64,32 @@ def next_seqs(transaction: Transaction, keys: Collection[str]) -> dict[str, int]
     for chunk in chunks(sorted(set(keys)), KEYS_AT_ONCE):
         seqs |= transaction.dialect.count_up(transaction.connection, sequence, chunk)
     return seqs
+
+
+def last_seqs(transaction: Transaction, keys: Collection[str]) -> dict[str, int]:
+    """The last `seq` given out to each of these keys, where any was."""
+    found: dict[str, int] = {}
+    for chunk in chunks(sorted(set(keys)), KEYS_AT_ONCE):
+        named = transaction.dialect.among(sequence.c.key, chunk)
+        rows = transaction.execute(sa.select(sequence).where(named))
+        found |= {row.key: row.last for row in rows}
+    return found
+
+
+def raise_seqs(transaction: Transaction, least: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Give out no `seq` of those keys up to that again; of those that were lower, from where to
+    where they were raised."""
+    last = last_seqs(transaction, least)
+    raised = {key: (last.get(key, 0), seq) for key, seq in least.items() if last.get(key, 0) < seq}
+    if raised:
+        transaction.execute(
+            sa.text(
+                "INSERT INTO outbox_sequence (key, last) VALUES (:key, :last)"
+                " ON CONFLICT (key) DO UPDATE SET last = excluded.last"
+            ),
+            [{"key": key, "last": last} for key, (_, last) in raised.items()],
+        )
+    return raised
 
 
 def insert(
@@ -163,6 +202,25 @@ def park(transaction: Transaction, refused: Mapping[int, str]) -> None:
         transaction.execute(
             sa.update(table).where(table.c.message_id == message_id).values(parked=reason)
         )
+
+
+def find(transaction: Transaction, ce_ids: Collection[str]) -> dict[str, Written]:
+    """Those messages of these ids that were written here."""
+    found: dict[str, Written] = {}
+    columns = (table.c.ce_id, table.c.payload, table.c.topic_partition, table.c.topic_offset)
+    for chunk in chunks(sorted(set(ce_ids)), KEYS_AT_ONCE):
+        named = transaction.dialect.among(table.c.ce_id, chunk)
+        for row in transaction.execute(sa.select(*columns).where(named)):
+            known = row.topic_offset is not None
+            place = (row.topic_partition, row.topic_offset) if known else None
+            found[row.ce_id] = Written(place, sha256(row.payload).digest())
+    return found
+
+
+def has_published(transaction: Transaction) -> bool:
+    """Whether any message is known to have arrived."""
+    found = sa.select(table.c.message_id).where(table.c.published_us.is_not(None)).limit(1)
+    return transaction.execute(found).first() is not None
 
 
 def backlog(transaction: Transaction) -> Backlog:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction, sums
+from chargeback_worker.store import audit as audits
 from chargeback_worker.store.tables import (
     audit,
     booking,
@@ -123,6 +124,28 @@ def lines_without_invoice(transaction: Transaction) -> list[str]:
         .distinct()
     )
     return [row.invoice_id for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What resumes have left out, by month or by key: from after the first to the last."""
+
+    numbers: dict[Period, list[tuple[int, int]]]
+    seqs: dict[str, list[tuple[int, int]]]
+
+
+def raised(transaction: Transaction) -> Raised:
+    """The numbers and `seq` that only the topic knew when books from a backup went on, as the audit
+    tells of them; in their order."""
+    found = Raised({}, {})
+    rows = (row for row in audits.about(transaction, "topic") if row.action == "db.resume")
+    for row in rows:
+        for period, last in row.after["numbers"].items():
+            gap = (row.before["numbers"][period], last)
+            found.numbers.setdefault(Period.parse(period), []).append(gap)
+        for key, last in row.after["seqs"].items():
+            found.seqs.setdefault(key, []).append((row.before["seqs"][key], last))
+    return found
 
 
 def messages(transaction: Transaction, period: Period | None) -> Iterator[sa.Row[Any]]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import structlog
 
 from chargeback_worker.broker import Broker, Producer
-from chargeback_worker.errors import Unavailable
+from chargeback_worker.errors import ChargebackError, Unavailable
 from chargeback_worker.metrics import Metrics
+from chargeback_worker.pipeline.closing.held import BooksHeld
 from chargeback_worker.pipeline.publish import PublishResult, publish, resign
 from chargeback_worker.store import Store
 from chargeback_worker.worker.lifecycle import BackOff, Beat
@@ -20,7 +21,11 @@ IDLE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class InvoicePublisher:
-    """What the role needs; `owner` names this publisher among all others."""
+    """What the role needs; `owner` names this publisher among all others.
+
+    `compare` is called before anything is sent, and again after each failure: it raises where the
+    books are not those of their topics, or where it cannot tell.
+    """
 
     store: Store
     broker: Broker
@@ -28,21 +33,40 @@ class InvoicePublisher:
     owner: str
     metrics: Metrics
     now_us: Callable[[], int]
+    compare: Callable[[], None]
 
     def run(self, stop: threading.Event, beat: Beat) -> None:
         """Publish until `stop`. Whatever is not known to have arrived is sent again."""
         back_off = BackOff()
+        said = ""
         while not stop.is_set():
-            try:
-                self._with_producer(stop, beat, back_off)
-            except Unavailable as error:
-                _log.warning("publishing waits", action="publish_failed", error=str(error))
-                beat(str(error))
-                stop.wait(back_off.next_s())
+            refusal = self._refusal()
+            if refusal is None:
+                try:
+                    self._with_producer(stop, beat, back_off)
+                    break
+                except (Unavailable, BooksHeld) as error:
+                    refusal = error
+            # What lasts for days, as a hold may, is said once.
+            if not back_off.failures or str(refusal) != said:
+                said = str(refusal)
+                held = isinstance(refusal, BooksHeld)
+                action = "publishing_held" if held else "publish_failed"
+                _log.warning("publishing waits", action=action, error=said)
+            beat(said)
+            stop.wait(back_off.next_s())
         try:
             resign(self.store, self.owner)
         except Unavailable as error:
             _log.warning("lease not given back", action="lease_kept", error=str(error))
+
+    def _refusal(self) -> ChargebackError | None:
+        """Why nothing may be sent now."""
+        try:
+            self.compare()
+        except ChargebackError as error:
+            return error
+        return None
 
     def _with_producer(self, stop: threading.Event, beat: Beat, back_off: BackOff) -> None:
         """The life of one producer, up to its first error."""

@@ -24,14 +24,19 @@ POKE_S = 30
 
 class Scheduler:
     """`close_due` closes the next period that is due and returns it, or None if none is;
-    `mark_overdue` makes some invoices overdue and returns how many."""
+    `mark_overdue` makes some invoices overdue and returns how many. Neither is called before
+    `compare` has found that the books are those of their topics: it raises if not, or if it
+    cannot tell."""
 
     def __init__(
         self,
         close_due: Callable[[], Period | None],
         mark_overdue: Callable[[], int],
         metrics: Metrics,
+        compare: Callable[[], None],
     ) -> None:
+        self._compare = compare
+        self._compared = False
         self._close_due = close_due
         self._mark_overdue = mark_overdue
         self._metrics = metrics
@@ -69,10 +74,15 @@ class Scheduler:
         self._busy.set()
         self._trouble = None
         try:
+            if not self._compared and not self._try(self._compare, "closing waits", "closing_held"):
+                return
             # An overdue invoice does not wait for a period that cannot be closed.
-            self._try(self._mark_all_overdue, "invoices not overdue", "overdue_failed")
-            if not self._try(self._close_all, "period not closed", "close_failed"):
+            marked = self._try(self._mark_all_overdue, "invoices not overdue", "overdue_failed")
+            closed = self._try(self._close_all, "period not closed", "close_failed")
+            if not closed:
                 self._metrics.close_failures.inc()
+            # What failed may be the database, and another may have taken its place.
+            self._compared = marked and closed
         finally:
             self._busy.clear()
 

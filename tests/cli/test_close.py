@@ -47,10 +47,19 @@ def test_force_skips_that_with_a_reason_and_is_audited(behind: Command) -> None:
 
 def test_a_broker_that_is_away_forbids_it(behind: Command, memory_broker: MemoryBroker) -> None:
     memory_broker.away = True
-    ended = behind("close", "2026-09")
+    for force in ((), ("--force", "--reason", "year end")):
+        ended = behind("close", "2026-09", *force)
+        assert ended.code == 4
+        assert "Whether these books are older than their topics cannot be seen" in ended.err
+
+
+def test_a_topic_that_is_gone_forbids_it_unless_forced(behind: Command) -> None:
+    renamed = behind.having("--set", "kafka.usage_topic=gone")
+    ended = renamed("close", "2026-09")
     assert ended.code == 4
-    assert "cannot be seen" in ended.err
+    assert "Whether all usage of 2026-09 is ingested cannot be seen" in ended.err
     assert "chargeback close 2026-09 --force --reason TEXT" in ended.err
+    renamed.ok("close", "2026-09", "--force", "--reason", "year end")
 
 
 def test_where_only_files_are_read_no_broker_is_asked(

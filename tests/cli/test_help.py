@@ -54,6 +54,7 @@ WANTED = {
     "verify",
     "db upgrade",
     "db check",
+    "db resume",
     "topics create",
     "doctor",
     "config show",

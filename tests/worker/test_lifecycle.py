@@ -173,7 +173,8 @@ def test_a_close_that_hangs_does_not_keep_the_process_from_ending() -> None:
     def hangs():
         says("close runs")
         threading.Event().wait()
-    go(Role("scheduler", Scheduler(hangs, lambda: 0, Metrics("test")).run, drain_s=0.2))
+    scheduler = Scheduler(hangs, lambda: 0, Metrics("test"), lambda: None)
+    go(Role("scheduler", scheduler.run, drain_s=0.2))
     """
     with _process(body) as process:
         _wait_until_running(process, 1)

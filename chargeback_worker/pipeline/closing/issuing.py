@@ -8,13 +8,18 @@ from chargeback_worker.invoicing import life, message
 from chargeback_worker.invoicing.invoice import Invoice
 from chargeback_worker.invoicing.message import OutboxMessage
 from chargeback_worker.period import Period, to_us
+from chargeback_worker.pipeline.closing.held import refuse_held
 from chargeback_worker.store import Transaction, invoices, outbox
 
 
 def issue(
     transaction: Transaction, draft: Invoice, *, at: datetime, on: date, days_to_pay: int
 ) -> Invoice:
-    """Give a stored draft its number, its due date and its message; `on` is the day of `at`."""
+    """Give a stored draft its number, its due date and its message; `on` is the day of `at`.
+
+    Raises BooksHeld.
+    """
+    refuse_held(transaction)
     number = invoices.last_number(transaction, draft.period) + 1
     invoices.give_out_numbers(transaction, draft.period, 1)
     issued = life.issued(draft, number, at=at, on=on, days_to_pay=days_to_pay)
@@ -28,8 +33,13 @@ def issue(
 
 
 def tell(transaction: Transaction, changed: Sequence[Invoice], at: datetime) -> None:
-    """Messages that those invoices, stored so already, have another status now."""
+    """Messages that those invoices, stored so already, have another status now.
+
+    Raises BooksHeld.
+    """
     left = list(changed)
+    if left:
+        refuse_held(transaction)
     while left:
         # One of each receiver at a time: they share a sequence.
         first = {invoice.receiver.key: invoice for invoice in reversed(left)}

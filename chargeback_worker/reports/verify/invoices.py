@@ -19,7 +19,7 @@ from chargeback_worker.invoicing.tax import tax_on
 from chargeback_worker.money import NANO_PER_CENT, divide_half_even, plain
 from chargeback_worker.period import Period, billing_day, from_us
 from chargeback_worker.reports.verify.comparison import Comparison
-from chargeback_worker.reports.verify.periods import revisions_at, snapshot, snapshots_of
+from chargeback_worker.reports.verify.periods import left_out, revisions_at, snapshot, snapshots_of
 from chargeback_worker.store import bookings, closes, invoices, recount_books
 from chargeback_worker.store.closes import Close
 
@@ -46,8 +46,12 @@ def arithmetic(found: Comparison) -> None:
 
 
 def numbers(found: Comparison) -> None:
-    """The numbers of each month are 1, 2, 3 … to the last one given out, none twice."""
+    """The numbers of each month are 1, 2, 3 … to the last one given out, none twice.
+
+    Those that a resume left out, as only the topic knew them, are no invoice's.
+    """
     transaction = found.transaction
+    void = left_out(found).numbers
     given_out = recount_books.numbers(transaction)
     last = recount_books.last_numbers(transaction)
     for period in sorted(given_out.keys() | last.keys()):
@@ -55,11 +59,14 @@ def numbers(found: Comparison) -> None:
             continue
         there = given_out.get(period, [])
         found.rows += len(there)
-        due = [invoice_number(period, n) for n in range(1, last.get(period, 0) + 1)]
+        not_due = {n for first, end in void.get(period, []) for n in range(first + 1, end + 1)}
+        up_to = range(1, last.get(period, 0) + 1)
+        due = [invoice_number(period, n) for n in up_to if n not in not_due]
         for missing in sorted(set(due) - set(there)):
             found.differ(missing, "an invoice", "none has this number", _NUMBERS)
         for extra in sorted(set(there) - set(due)):
-            found.differ(extra, f"a number up to {last.get(period, 0)}", "another one", _NUMBERS)
+            expected = f"a number up to {last.get(period, 0)} that is not void"
+            found.differ(extra, expected, "another one", _NUMBERS)
 
 
 def rebuilt(found: Comparison) -> None:

@@ -18,6 +18,7 @@ from chargeback_worker.store import (
 from chargeback_worker.store.closes import Close
 from chargeback_worker.store.history import ClosePlace
 from chargeback_worker.store.periods import PeriodRow, PeriodState
+from chargeback_worker.store.recount_books import Raised
 
 _STATE = "The state of a period changes only by close and reopen; see: chargeback audit"
 _KEPT = "What a close decided by is kept for ever; restore it from a backup."
@@ -102,6 +103,14 @@ def snapshots_of(found: Comparison, revisions: Mapping[Period, int]) -> dict[Per
     """The snapshots of those closes that are there and can be read."""
     read = {period: snapshot(found, period, revision) for period, revision in revisions.items()}
     return {period: content for period, content in read.items() if content is not None}
+
+
+def left_out(found: Comparison) -> Raised:
+    """What resumes left out of numbers and of `seq`; nothing where the audit cannot be read."""
+    raised = Raised({}, {})
+    with found.reading("the audit of db resume"):
+        raised = recount_books.raised(found.transaction)
+    return raised
 
 
 def _by_period(done: Sequence[Close]) -> dict[Period, list[Close]]:
