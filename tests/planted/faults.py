@@ -1,6 +1,7 @@
 """The faults as data: what is put in the place of what, and which test must fail then.
 
-Each takes away one safeguard, of those that make the fast way of ingest right.
+Each takes away one safeguard, of those that make the fast way of ingest right, and of those that
+keep books from a backup from saying something else under the same number.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ _DIALECTS = "chargeback_worker.store.dialects"
 _KEYS = f"{_DIALECTS}.postgresql_keys"
 _TEST_KEYS = "tests/store/dialects/test_postgresql_keys.py"
 _TEST_POSTGRESQL = "tests/store/dialects/test_postgresql.py"
+_OLDER = "chargeback_worker.pipeline.holding.older"
+_TEST_RESUME = "tests/pipeline/test_resume.py"
 _TEST_WRITING = "tests/worker/test_writing.py"
 
 
@@ -136,5 +139,45 @@ FAULTS: dict[str, Fault] = {
         f"{_DIALECTS}.postgresql:PostgreSQL.end_when_idle",
         lambda _: _nothing,
         f"{_TEST_POSTGRESQL}::test_a_worker_that_sleeps_in_its_transaction_is_cut_off",
+    ),
+    "numbers that only the topic knows are given out again": Fault(
+        "chargeback_worker.store.invoices:raise_numbers",
+        lambda _: lambda *_arguments: {},
+        f"{_TEST_RESUME}::test_after_a_resume_numbers_and_seq_go_on_where_the_topic_ends",
+    ),
+    "a seq that only the topic knows is given out again": Fault(
+        "chargeback_worker.store.outbox:raise_seqs",
+        lambda _: lambda *_arguments: {},
+        f"{_TEST_RESUME}::test_after_a_resume_numbers_and_seq_go_on_where_the_topic_ends",
+    ),
+    "of each partition only the last message is looked at": Fault(
+        f"{_OLDER}:_judged",
+        lambda real: lambda *arguments: (real(*arguments)[0], True),
+        f"{_TEST_RESUME}::test_an_unknown_message_is_found_behind_known_ones_that_came_later",
+    ),
+    "a known id is known whatever it says": Fault(
+        "chargeback_worker.store.outbox:Written.says",
+        lambda _: lambda *_arguments: True,
+        f"{_TEST_RESUME}::test_books_that_gave_numbers_out_before_anybody_looked_are_not_resumed",
+    ),
+    "held books publish": Fault(
+        "chargeback_worker.pipeline.publish:refuse_held",
+        lambda _: _nothing,
+        f"{_TEST_RESUME}::test_everything_that_takes_a_number_or_writes_a_message_is_refused",
+    ),
+    "held books tell of what changes": Fault(
+        "chargeback_worker.pipeline.closing.issuing:refuse_held",
+        lambda _: _nothing,
+        f"{_TEST_RESUME}::test_everything_that_takes_a_number_or_writes_a_message_is_refused",
+    ),
+    "what a resume has read is not kept": Fault(
+        "chargeback_worker.store.holds:mark",
+        lambda _: _nothing,
+        f"{_TEST_RESUME}::test_a_group_that_has_read_further_than_the_books_holds_them",
+    ),
+    "the publisher does not compare": Fault(
+        "chargeback_worker.worker.publisher:InvoicePublisher._refusal",
+        lambda _: _nothing,
+        "tests/worker/test_publisher.py::test_nothing_is_sent_before_the_comparison_was_made",
     ),
 }
