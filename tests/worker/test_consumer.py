@@ -17,7 +17,7 @@ from chargeback_worker.settings import Ingest, Kafka, MaxRefused, Settings
 from chargeback_worker.store import Store, cursors, schema, totals
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.cursors import Cursor, Door
-from chargeback_worker.store.dialects.sqlite import DatabaseUnusable
+from chargeback_worker.store.dialects.sqlite_errors import DatabaseUnusable
 from chargeback_worker.usage.event import Grain, Reader
 from chargeback_worker.worker import silence
 from chargeback_worker.worker.consumer import Session, UsageConsumer

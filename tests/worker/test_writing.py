@@ -15,7 +15,7 @@ from chargeback_worker.reports.verify import verify
 from chargeback_worker.settings import Ingest, MaxRefused, Settings
 from chargeback_worker.store import Store, cursors
 from chargeback_worker.store.cursors import Door, Tally
-from chargeback_worker.store.dialects.sqlite import DatabaseUnusable
+from chargeback_worker.store.dialects.sqlite_errors import DatabaseUnusable
 from chargeback_worker.usage.event import Grain, Reader
 from chargeback_worker.worker.background import Background
 from chargeback_worker.worker.consumer import Session, UsageConsumer

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chargeback_worker.errors import ChargebackError, Conflict, Misconfigured, Unavailable
+from chargeback_worker.errors import ChargebackError, Conflict, Misconfigured
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects.guards import GUARDS, Guard
 from chargeback_worker.store.dialects.rows import (
@@ -28,42 +28,17 @@ from chargeback_worker.store.dialects.rows import (
     sum_row,
     upsert_totals,
 )
+from chargeback_worker.store.dialects.sqlite_errors import (
+    BUSY_TIMEOUT_S,
+    DatabaseBusy,
+    DatabaseUnusable,
+    refusal_of,
+)
 from chargeback_worker.usage.total import UsageSum
 
-BUSY_TIMEOUT_S = 30
 _VARIABLES_MAX = 30_000
 _OLDEST = (3, 39, 0)
 _WRITES = "chargeback_writes"
-
-
-class DatabaseBusy(Unavailable):
-    """Another process has held the file for longer than we wait."""
-
-    def __init__(self, database: str) -> None:
-        super().__init__(
-            f"The database {database} was locked by another process for {BUSY_TIMEOUT_S} s.",
-            "Try again, or find the process that holds it open.",
-        )
-
-
-class DatabaseUnusable(Unavailable):
-    """The file cannot be opened, read or written."""
-
-    def __init__(self, database: str, fault: str) -> None:
-        super().__init__(
-            f"The database {database} cannot be used: {fault}.",
-            "Check that the folder exists, that it may be written to, and that the disk has room.",
-        )
-
-
-class NotADatabase(Misconfigured):
-    """The file is something else."""
-
-    def __init__(self, database: str) -> None:
-        super().__init__(
-            f"The file {database} is not a SQLite database.",
-            "Point database.url at another file.",
-        )
 
 
 class AnotherWorker(Conflict):
@@ -231,24 +206,7 @@ class SQLite:
     def refusal(
         self, error: Exception, database: str, *, writes: bool = True
     ) -> ChargebackError | None:
-        code = getattr(error, "sqlite_errorcode", None)
-        primary = code & 0xFF if code is not None else None
-        if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return DatabaseBusy(database)
-        if primary == sqlite3.SQLITE_NOTADB:
-            return NotADatabase(database)
-        if primary in _UNUSABLE:
-            return DatabaseUnusable(database, str(error))
-        return None
-
-
-_UNUSABLE = (
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-)
+        return refusal_of(error, database)
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from chargeback_worker.errors import Unavailable
 from chargeback_worker.store import Store, schema
 from chargeback_worker.store.dialects import sqlite as dialect
-from chargeback_worker.store.dialects.sqlite import NotADatabase, journal_mode
+from chargeback_worker.store.dialects.sqlite import journal_mode
+from chargeback_worker.store.dialects.sqlite_errors import NotADatabase
 
 
 @pytest.fixture
