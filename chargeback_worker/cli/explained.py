@@ -206,6 +206,10 @@ def _totals(behind: Found) -> Iterator[Node]:
             more = f": --cursor {usage['next_cursor']}" if usage["next_cursor"] else ""
             says = f"{_records(rest['record_count'])} not shown{more}"
             records.append(Node(says, exact_usd(rest["cost_usd"])))
+        gone = usage["pruned"]
+        if gone:
+            says = f"{_records(gone['record_count'])} not there any more: {gone['sentence']}"
+            records.append(Node(says, exact_usd(gone["cost_usd"])))
         yield Node(_total(total), exact_usd(total["cost_usd"]), records)
     rest = behind["not_shown"]
     if rest["count"]:

@@ -22,6 +22,7 @@ from chargeback_worker.cli.invoices import invoices
 from chargeback_worker.cli.offsets import offsets
 from chargeback_worker.cli.periods import close, periods, reopen
 from chargeback_worker.cli.preview import preview
+from chargeback_worker.cli.prune import prune
 from chargeback_worker.cli.quarantine import quarantine
 from chargeback_worker.cli.report import report
 from chargeback_worker.cli.rules import rules
@@ -117,6 +118,7 @@ program.add_typer(quarantine, name="quarantine")
 program.add_typer(offsets, name="offsets")
 program.command(epilog="Example: chargeback verify --period 2026-10")(verify)
 program.command(epilog="Example: chargeback audit --since 2026-10-01")(audit)
+program.command(epilog="Example: chargeback prune --dry-run")(prune)
 program.add_typer(database, name="db")
 program.add_typer(topics, name="topics")
 program.command(epilog="Example: chargeback doctor")(doctor)

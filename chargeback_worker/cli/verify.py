@@ -55,6 +55,8 @@ def _people(result: VerifyResult) -> None:
             f"{usd(row['uninvoiced_usd'])} USD of {row['period']}, close {row['revision']}, is on"
             f" no invoice: chargeback invoices list --period {row['period']} --status cancelled"
         )
+    for row in found["pruned"]:
+        typer.echo(row["sentence"])
     if result.clean:
         typer.echo("Everything agrees.")
         return

@@ -15,6 +15,7 @@ from chargeback_worker.reports.allocated import (
     allocated,
 )
 from chargeback_worker.reports.pages import cut
+from chargeback_worker.reports.pruned import pruned_of_days
 from chargeback_worker.reports.usage_ids import first_usage_ids
 from chargeback_worker.store import Store, Transaction, rules
 
@@ -37,8 +38,9 @@ def list_allocations(
     """A page of them in the order of keys; an empty team or user asks for what has none.
 
     `unallocated` is what nobody bears of all those days, whatever is asked for; `total_cost_usd`
-    the sum of what is, on all pages. `cursor` continues. The usage ids take longest: a caller who
-    shows none asks for 0. Raises RuleUnknown or UnknownPlace.
+    the sum of what is, on all pages; `pruned` says of which months usage ids are gone.
+    `cursor` continues. The usage ids take longest: a caller who shows none asks for 0. Raises
+    RuleUnknown or UnknownPlace.
     """
     with store.read() as transaction:
         found = allocated(transaction, days, terms)
@@ -54,6 +56,7 @@ def list_allocations(
             "total_cost_usd": Amount(sum(row.cost for row in wanted)),
             "unallocated": Amount(found.unallocated),
             "stored": found.stored,
+            "pruned": pruned_of_days(transaction, days),
             "next_cursor": next_cursor,
         }
 

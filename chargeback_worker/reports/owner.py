@@ -17,6 +17,7 @@ from chargeback_worker.invoicing.invoice import Invoice, InvoiceLine, Status
 from chargeback_worker.period import BillingRange
 from chargeback_worker.reports.allocated import Allocated, Allocation, AllocationKey, allocated
 from chargeback_worker.reports.allocations import USAGE_IDS_MAX, allocation_documents
+from chargeback_worker.reports.pruned import pruned_of_days
 from chargeback_worker.reports.usage_ids import first_usage_ids
 from chargeback_worker.reports.usage_summary import summary_of
 from chargeback_worker.store import Store, Transaction, billed, directories, invoices
@@ -73,7 +74,9 @@ def team_report(
         owned = _of_team(transaction, found, team)
         ids = first_usage_ids(transaction, found, owned.allocations, terms, most=usage_ids_max)
         summary = summary_of(transaction, days, team=team)
-    return {"report": {"team_id": team, **_report(found, summary, owned, ids)}}
+        gone = pruned_of_days(transaction, days)
+    report = _report(found, summary, owned, ids)
+    return {"report": {"team_id": team, **report, "pruned": gone}}
 
 
 def user_report(
@@ -92,12 +95,13 @@ def user_report(
         own = _invoices(transaction, days, invoices.selected(user=user))
         to_teams = _invoices(transaction, days, billed.to_teams_for(user, days.periods()))
         summary = summary_of(transaction, days, user=user)
+        gone = pruned_of_days(transaction, days)
     shares = [(invoice, _lines_of(invoice, user)) for invoice in to_teams]
     lines = [line for invoice in _issued(own) for line in invoice.lines]
     lines += [line for invoice, of_user in shares if _is_issued(invoice) for line in of_user]
     report = _report(found, summary, _Owned(rows, own, lines), ids)
     report["billed_shares"] = [_share(*share) for share in shares]
-    return {"report": {"user_id": user, **report}}
+    return {"report": {"user_id": user, **report, "pruned": gone}}
 
 
 def cost_centre_report(
@@ -116,6 +120,7 @@ def cost_centre_report(
         rows = [row for row in found.rows if row.key.pair.team in teams]
         ids = first_usage_ids(transaction, found, rows, terms, most=usage_ids_max)
         summaries = {team: summary_of(transaction, days, team=team) for team in teams}
+        gone = pruned_of_days(transaction, days)
     owned = _Owned(
         rows,
         [invoice for of_team in by_team.values() for invoice in of_team.invoices],
@@ -132,7 +137,7 @@ def cost_centre_report(
         }
         for team, name in teams.items()
     ]
-    return {"report": {"cost_centre": cost_centre, **report}}
+    return {"report": {"cost_centre": cost_centre, **report, "pruned": gone}}
 
 
 def _of_team(transaction: Transaction, found: Allocated, team: str) -> _Owned:

@@ -3,7 +3,7 @@
 Everything is grouped by the database or streamed, so that no number of records fills the memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,9 +46,18 @@ def keys(transaction: Transaction, period: Period | None) -> int:
     return _count(transaction, usage_key, *_billed_in(usage_key, period))
 
 
-def keys_without_record(transaction: Transaction, period: Period | None) -> Iterator[bytes]:
-    """The identities of keys whose record is not there."""
+def count(transaction: Transaction, period: Period) -> int:
+    """How many records a period bills."""
+    return _count(transaction, usage_record, *_billed_in(usage_record, period))
+
+
+def keys_without_record(
+    transaction: Transaction, period: Period | None, *, pruned: Collection[Period] = ()
+) -> Iterator[bytes]:
+    """The identities of keys whose record is not there, but for those of `pruned` periods."""
     left = sa.select(usage_key.c.identity).where(*_billed_in(usage_key, period))
+    if pruned:
+        left = left.where(usage_key.c.period.not_in([gone.number for gone in pruned]))
     for row in _stream(transaction, left.except_(sa.select(usage_record.c.identity))):
         yield row.identity
 

@@ -30,6 +30,7 @@ def test_of_an_open_month_the_run_is_kept(used: Command) -> None:
         "total_cost_usd",
         "unallocated",
         "stored",
+        "pruned",
         "next_cursor",
     ]
     assert (first["stored"], first["unallocated"], first["total_cost_usd"]) == (True, "3", "4.25")

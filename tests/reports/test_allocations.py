@@ -169,7 +169,7 @@ def test_a_row_has_the_shape_that_programs_rely_on(october: Store) -> None:
         b'"share":"1/2","by_resource_type":{"compute":{"cost":2,"quantity":null,"shared":true,'
         b'"share":"1/2"},"query":{"cost":1,"quantity":null,"shared":true,"share":"1/2"}}},'
         b'"created_at":"2026-11-22T12:00:00Z"}],"total_cost_usd":6,"unallocated":3,'
-        b'"stored":true,"next_cursor":"' + page["next_cursor"].encode() + b'"}'
+        b'"stored":true,"pruned":[],"next_cursor":"' + page["next_cursor"].encode() + b'"}'
     )
     assert sorted(row["usage_records"]) == ["b", "d"]
 

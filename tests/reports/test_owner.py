@@ -113,6 +113,7 @@ def test_of_a_team_all_three_are_shown(october: Store) -> None:
         "billed_usd",
         "stored",
         "by_resource_type",
+        "pruned",
     ]
     assert (open_["team_id"], open_["period"], open_["stored"]) == ("A", "2026-10", False)
     assert (open_["total_cost_usd"], open_["billed_usd"], open_["invoices"]) == (3, 0, [])

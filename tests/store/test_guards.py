@@ -55,6 +55,8 @@ REFUSED = {
     "the cost of a record is changed": "UPDATE usage_record SET cost_nano = cost_nano + 1",
     "the team of a record is changed": "UPDATE usage_record SET team_id = 'Z'",
     "the position of a record is changed": "UPDATE usage_record SET position = position + 100",
+    "a record of an open month is dropped": "DELETE FROM usage_record WHERE period = 202612",
+    "all records are dropped": "DELETE FROM usage_record",
     "a booking is changed": "UPDATE booking SET cost_whole = 0",
     "a booking is removed": "DELETE FROM booking",
     "something is booked in a closed period": _COPY_OF_BOOKING.format(period=202610),
@@ -131,6 +133,7 @@ REPLACED = (
 TRUNCATED = (
     "usage_total",
     "usage_key",
+    "usage_record",
     "booking",
     "audit",
     "outbox",
@@ -145,6 +148,7 @@ ALLOWED = {
         "UPDATE usage_total SET records = records + 1 WHERE period = 202612"
     ),
     "a total of an open period is added": _COPY_OF_TOTAL.format(period=202612),
+    "records of a closed month are dropped": "DELETE FROM usage_record WHERE period = 202610",
     "the metadata of a record are erased": "UPDATE usage_record SET metadata = NULL",
     "a name is erased from the directory": "UPDATE directory_version SET content = content",
     "an issued invoice is paid": (

@@ -25,18 +25,33 @@ def unguarded(store: Store) -> Iterator[Transaction]:
     It is rolled back at the end, so that the next one finds the books as they were.
     """
     with suppress(_Undo), store.begin() as transaction:
-        connection = transaction.connection
-        if store.dialect.name == "postgresql":
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        else:
-            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            triggers = connection.exec_driver_sql(
-                "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-            )
-            for trigger in triggers.all():
-                connection.exec_driver_sql(f"DROP TRIGGER {trigger.name}")
+        _take_guards_away(transaction)
         yield transaction
         raise _Undo
+
+
+@contextmanager
+def unguarded_for_good(store: Store) -> Iterator[Transaction]:
+    """The same, and what is done stays; the guards are there again afterwards."""
+    with store.begin() as transaction:
+        _take_guards_away(transaction)
+        yield transaction
+        if store.dialect.name == "sqlite":
+            for statement in store.dialect.guard_statements():
+                transaction.connection.exec_driver_sql(statement)
+
+
+def _take_guards_away(transaction: Transaction) -> None:
+    connection = transaction.connection
+    if transaction.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+    else:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        triggers = connection.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        )
+        for trigger in triggers.all():
+            connection.exec_driver_sql(f"DROP TRIGGER {trigger.name}")
 
 
 class _Undo(Exception):

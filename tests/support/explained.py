@@ -54,8 +54,11 @@ def _check_pool(pool: Document) -> None:
         usage = total["usage"]
         more = usage["not_shown"]
         shown = _sum(usage["usage_records"], "cost_usd")
-        assert shown + nano(more["cost_usd"]) == nano(total["cost_usd"])
-        assert len(usage["usage_records"]) + more["record_count"] == total["record_count"]
+        gone = usage["pruned"]
+        there = nano(total["cost_usd"]) - (nano(gone["cost_usd"]) if gone else 0)
+        records = total["record_count"] - (gone["record_count"] if gone else 0)
+        assert shown + nano(more["cost_usd"]) == there
+        assert len(usage["usage_records"]) + more["record_count"] == records
 
 
 def every_page(explain: Explain) -> Iterator[Document]:

@@ -6,6 +6,6 @@ not own: what allocation or settlement mean (`allocation`, `invoicing`), the tre
 Invariants: whole cents and exact cost of a line differ by its rounding alone; the exact cost is
 what is allocated less what was booked before; that is the sum over pools; a pool's share is of its
 whole; a whole is the sum of its usage totals, and a total that of its usage records. What is not
-shown is counted and summed. Where a month gives something else today than was booked, the
-difference is said, never left out.
+shown, and what retention has dropped, is counted and summed. Where a month gives something
+else today than was booked, the difference is said, never left out.
 """

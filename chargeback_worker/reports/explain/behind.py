@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from chargeback_worker.allocation.breakdown import Contribution
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.invoicing.document import Amount, Document
-from chargeback_worker.period import format_us
+from chargeback_worker.period import day_number, format_us
 from chargeback_worker.reports.explain.pages import (
     Asked,
     first_records,
@@ -14,7 +14,7 @@ from chargeback_worker.reports.explain.pages import (
 )
 from chargeback_worker.reports.explain.settled import Settled
 from chargeback_worker.reports.pages import PAGE_MAX
-from chargeback_worker.store import Transaction
+from chargeback_worker.store import Transaction, pruned
 from chargeback_worker.store.evidence import (
     StoredRecord,
     StoredTotal,
@@ -23,6 +23,7 @@ from chargeback_worker.store.evidence import (
     records_behind,
     totals_behind,
 )
+from chargeback_worker.store.pruned import Pruned, RecordSums
 from chargeback_worker.usage.total import UsageTotal
 
 Note = Callable[[Pair, UsageTotal], Document | None]
@@ -45,6 +46,7 @@ class Behind:
         self._note = note
         self._totals_left = asked.limit
         self._records_left = PAGE_MAX
+        self._gone = pruned.listed(transaction)
         self.next_cursor: str | None = None
 
     def of_all(self, found: Sequence[Contribution]) -> list[Document]:
@@ -140,14 +142,37 @@ class Behind:
             )
         if self._asked.within is not None:
             self.next_cursor = cursor
+        gone = self._pruned(stored)
+        lost = RecordSums() if gone is None else gone[0]
+        shown = sum(record.cost for record in page)
         return {
             "usage_records": [_record(record) for record in page],
             "not_shown": {
-                "record_count": stored.total.records - len(page),
-                "cost_usd": Amount(stored.total.cost - sum(record.cost for record in page)),
+                "record_count": stored.total.records - len(page) - lost.records,
+                "cost_usd": Amount(stored.total.cost - shown - lost.cost),
             },
+            "pruned": None if gone is None else _gone(*gone),
             "next_cursor": cursor,
         }
+
+    def _pruned(self, stored: StoredTotal) -> tuple[RecordSums, Pruned] | None:
+        """What of a total's records is not there any more, and why; None where all are."""
+        gone = self._gone.get(stored.total.period)
+        if gone is None:
+            return None
+        left = pruned.left_of(self._transaction, stored.total_key, day_number(stored.total.day))
+        records = stored.total.records - left.records
+        if not records:
+            return None
+        return RecordSums(records, stored.total.cost - left.cost), gone
+
+
+def _gone(lost: RecordSums, why: Pruned) -> Document:
+    return {
+        "record_count": lost.records,
+        "cost_usd": Amount(lost.cost),
+        "sentence": f"{why.sentence}.",
+    }
 
 
 def _summed(page: Iterable[StoredTotal]) -> Sums:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import Period
+from chargeback_worker.reports.pruned import pruned_document
 from chargeback_worker.reports.verify import (
     bookings,
     invoices,
@@ -23,8 +24,9 @@ from chargeback_worker.reports.verify import (
     usage,
 )
 from chargeback_worker.reports.verify.comparison import Check, Comparison, Mismatch
-from chargeback_worker.store import Store, Transaction, closes
+from chargeback_worker.store import Store, Transaction, closes, pruned
 from chargeback_worker.store.invoices import live_subtotals
+from chargeback_worker.store.pruned import Pruned
 
 __all__ = ["CHECKS", "CheckResult", "Mismatch", "VerifyResult", "verify", "verify_within"]
 
@@ -74,11 +76,12 @@ class Uninvoiced:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """All checks, in their order, and what stands uninvoiced."""
+    """All checks, in their order, what stands uninvoiced, and what cannot be looked at any more."""
 
     period: Period | None
     checks: tuple[CheckResult, ...]
     uninvoiced: tuple[Uninvoiced, ...]
+    pruned: tuple[Pruned, ...] = ()
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
@@ -110,6 +113,7 @@ class VerifyResult:
                     }
                     for row in self.uninvoiced
                 ],
+                "pruned": [pruned_document(gone) for gone in self.pruned],
                 "mismatches": [mismatch.to_document() for mismatch in self.mismatches],
             }
         }
@@ -129,7 +133,12 @@ def verify_within(transaction: Transaction, period: Period | None = None) -> Ver
         check(found)
         holds = (check.__doc__ or "").strip().partition("\n")[0]
         done.append(CheckResult(name, holds, found.rows, tuple(found.mismatches), found.unnamed))
-    return VerifyResult(period, tuple(done), tuple(_uninvoiced(transaction, period)))
+    return VerifyResult(
+        period,
+        tuple(done),
+        tuple(_uninvoiced(transaction, period)),
+        tuple(gone for of, gone in pruned.listed(transaction).items() if period in (None, of)),
+    )
 
 
 def _uninvoiced(transaction: Transaction, period: Period | None) -> Iterator[Uninvoiced]:

@@ -1,5 +1,6 @@
 """What was booked against the records, and against what the one formula gives today."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from chargeback_worker.allocation.engine import PartKey
@@ -16,6 +17,7 @@ from chargeback_worker.store import (
     closes,
     origins,
     periods,
+    pruned,
     recount,
     recount_books,
     totals,
@@ -29,7 +31,10 @@ def sums(found: Comparison) -> None:
     """What was booked is the cost of the records: by billing period, by origin, by close."""
     transaction = found.transaction
     closed, changing = settled_states(periods.listed(transaction))
-    used = recount.cost_by_origin(transaction)
+    used = Counter(recount.cost_by_origin(transaction))
+    for period, gone in pruned.listed(transaction).items():
+        for origin, sums_ in gone.origins.items():
+            used[period.number, origin.number] += sums_.cost
     booked = recount_books.booked(transaction)
     found.rows = sum(row.rows for row in booked)
     done = {(close.period, close.revision): close.booked for close in closes.listed(transaction)}

@@ -2,11 +2,12 @@
 
 import hashlib
 import zlib
+from collections import Counter
 
 import msgspec
 
 from chargeback_worker.reports.verify.comparison import Comparison
-from chargeback_worker.store import cursors, quarantine, recount, tables
+from chargeback_worker.store import cursors, pruned, quarantine, recount, tables
 from chargeback_worker.store.cursors import Cursor, Door, Tally
 from chargeback_worker.usage.digests import identity_digest
 
@@ -15,9 +16,13 @@ _REMOVED = "Rows were added or removed by hand; restore them from a backup."
 
 
 def tallies(found: Comparison) -> None:
-    """Accepted, conflict and quarantined are as many as there are rows; nothing read is missing."""
+    """Accepted, conflict and quarantined are as many as there are rows; nothing read is missing.
+
+    Accepted are also those whose records were dropped after retention.records.
+    """
     transaction = found.transaction
-    accepted = recount.by_cursor(transaction, tables.usage_record)
+    accepted = Counter(recount.by_cursor(transaction, tables.usage_record))
+    accepted.update(pruned.by_cursor(pruned.listed(transaction)))
     conflict = recount.by_cursor(transaction, tables.usage_conflict)
     quarantined = recount.by_cursor(transaction, tables.quarantine)
     listed = cursors.listed(transaction)
@@ -25,7 +30,7 @@ def tallies(found: Comparison) -> None:
         found.rows += 1
         name, key = _name(cursor), cursor.cursor_id
         tally = cursor.tally
-        found.equal(f"{name}: accepted", accepted.get(key, 0), tally.accepted, _REMOVED)
+        found.equal(f"{name}: accepted", accepted[key], tally.accepted, _REMOVED)
         found.equal(f"{name}: conflict", conflict.get(key, 0), tally.conflict, _REMOVED)
         found.equal(f"{name}: quarantined", quarantined.get(key, 0), tally.quarantined, _REMOVED)
         if cursor.kind in (Door.TOPIC, Door.FILE):

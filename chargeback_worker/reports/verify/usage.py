@@ -5,7 +5,7 @@ from typing import Any
 
 from chargeback_worker.money import NANO
 from chargeback_worker.reports.verify.comparison import Comparison
-from chargeback_worker.store import installation, recount
+from chargeback_worker.store import installation, pruned, recount
 from chargeback_worker.store.usage import read_labels
 from chargeback_worker.usage.digests import content_digest, identity_digest
 from chargeback_worker.usage.instant import BillingDays
@@ -31,10 +31,17 @@ def records(found: Comparison) -> None:
 
 
 def keys(found: Comparison) -> None:
-    """Each key has its one record."""
-    found.rows = recount.keys(found.transaction, found.period)
-    for identity in recount.keys_without_record(found.transaction, found.period):
+    """Each key has its one record, or that was dropped after retention.records."""
+    transaction = found.transaction
+    gone = pruned.listed(transaction)
+    found.rows = recount.keys(transaction, found.period)
+    for identity in recount.keys_without_record(transaction, found.period, pruned=gone):
         found.differ(f"key {identity.hex()}", "its record", "no record", _LOST)
+    for period, of_period in gone.items():
+        if found.period in (None, period):
+            there = recount.count(transaction, period)
+            left = recount.keys(transaction, period) - of_period.records
+            found.equal(f"records of {period} that were not dropped", left, there, _LOST)
     for row in recount.identities_twice(found.transaction):
         found.differ(f"key {row.identity.hex()}", "1 record", f"{row.records} records", _LOST)
 

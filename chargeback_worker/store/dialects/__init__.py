@@ -76,6 +76,13 @@ class Dialect(Protocol):
         """Any number of rows as a table with the names of those columns, to be joined with."""
         ...
 
+    def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
+        """Whether a row is one of those of its own table that a statement finds, by its place.
+
+        To change many rows in small steps; a row that somebody else changes may be left out.
+        """
+        ...
+
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
         """Hold off whoever wants to start closing one of these, until this transaction ends."""
         ...

@@ -12,6 +12,7 @@ _CLOSED = (
 _NOT_CLOSING = (
     "(SELECT state FROM billing_period WHERE period = {row}.{column}) IS DISTINCT FROM 'closing'"
 )
+_NOT_CLOSED = _NOT_CLOSING.replace("'closing'", "'closed'")
 _INVOICE_STATUS = "(SELECT status FROM invoice WHERE invoice_id = OLD.invoice_id)"
 # A join, as that of all lines of a statement is one with the invoices.
 _ISSUED_BEFORE = (
@@ -168,6 +169,14 @@ GUARDS = (
         ("UPDATE",),
         _changed(_FROZEN_RECORD),
         "usage records are never changed",
+    ),
+    Guard(
+        "guard_usage_record_dropped",
+        "usage_record",
+        ("DELETE",),
+        _NOT_CLOSED.format(row="OLD", column="period"),
+        "usage records are dropped of closed periods alone",
+        per_statement=True,
     ),
     Guard(
         "guard_booking_insert",

@@ -104,6 +104,12 @@ class PostgreSQL:
         names = [sa.column(column.name, column.type) for column in columns]
         return sa.func.unnest(*lists).table_valued(*names).render_derived()
 
+    def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
+        place: sa.ColumnElement[Any] = sa.literal_column("ctid")
+        # An array is looked up row by row; IN might read the whole table for it.
+        places = sa.func.array(statement.with_only_columns(place).scalar_subquery())
+        return place == sa.any_(places)
+
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
         for period in sorted(periods):
             connection.exec_driver_sql(

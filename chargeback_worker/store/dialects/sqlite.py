@@ -129,6 +129,10 @@ class SQLite:
         )
         return sa.select(*fields).subquery()
 
+    def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
+        place: sa.ColumnElement[Any] = sa.literal_column("rowid")
+        return place.in_(statement.with_only_columns(place))
+
     def share_periods(self, connection: sa.Connection, periods: Sequence[int]) -> None:
         """Nothing to do: the whole file is ours until the end of the transaction."""
 
