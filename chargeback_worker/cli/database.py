@@ -1,6 +1,6 @@
-"""`chargeback db`: the schema of the database, and going on with one that came from a backup."""
+"""`chargeback db`: the schema, going on after a restore, and totals made anew."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -9,20 +9,30 @@ from chargeback_worker.cli.output import (
     Format,
     Output,
     escaped,
+    exact_usd,
     note,
     number,
     show,
     show_table,
+    text,
 )
 from chargeback_worker.cli.question import Reason, Yes, ask
 from chargeback_worker.cli.session import session
+from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.invoicing.invoice import invoice_number
+from chargeback_worker.period import BillingRange
+from chargeback_worker.pipeline.rebuild import Rebuilt, RebuiltPeriod, RebuiltTally
+from chargeback_worker.pipeline.rebuild import rebuild as rebuild_step
 from chargeback_worker.pipeline.resume import Resumed
 from chargeback_worker.pipeline.resume import resume as resume_step
 from chargeback_worker.store import Store, schema
+from chargeback_worker.store.cursors import Tally
+from chargeback_worker.store.periods import PeriodState
+from chargeback_worker.store.pruned import RecordSums
 
 database = typer.Typer(
-    help="The schema of the database, and going on after a restore.", no_args_is_help=True
+    help="The schema of the database, its totals, and going on after a restore.",
+    no_args_is_help=True,
 )
 
 _COLUMNS = (
@@ -37,6 +47,25 @@ _VOID = (
     Column("void_from", "Void from"),
     Column("void_to", "to"),
     number("count", "Numbers"),
+)
+_REBUILT = (
+    Column("period", "Period"),
+    Column("state", "State"),
+    number("differing", "Totals that differed"),
+    Column("written", "Changed", text),
+    number("before.cost_usd", "USD before", exact_usd),
+    number("after.cost_usd", "USD after", exact_usd),
+    number("before.record_count", "Records before", spare=2),
+    number("after.record_count", "Records after", spare=1),
+    number("before.quantity", "", text, wide=True),
+    number("after.quantity", "", text, wide=True),
+)
+_TALLIES = (
+    Column("door", "Door"),
+    Column("name", "Name"),
+    Column("partition", "Partition", text),
+    Column("before", "Before", text),
+    Column("after", "After", text),
 )
 
 
@@ -126,3 +155,103 @@ def _show(store: Store, found: schema.SchemaVersion, before: str | None, output:
         "wanted": found.wanted,
     }
     show({"database": row}, output, rows=[row], columns=_COLUMNS)
+
+
+@database.command(epilog="Example: chargeback db rebuild --dry-run")
+def rebuild(
+    context: typer.Context,
+    period: Annotated[
+        str | None, typer.Option(help="Only this month, as 2026-10; it may be a reopened one.")
+    ] = None,
+    rehearse: Annotated[bool, typer.Option("--dry-run", help="Only show what differs.")] = False,
+    reason: Reason = None,
+    yes: Yes = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Make totals of open months, and tallies, anew from the usage records, in one transaction.
+
+    Closed months are never changed; reopened ones only where --period names them, and their next
+    close bills the difference. A worker may run on: it waits meanwhile.
+    """
+    month = None if period is None else BillingRange.parse(period).period()
+    with session(context).opened() as opened:
+        act = opened.act(reason)
+        if not rehearse:
+            act.require_reason("rebuild totals")
+            ask("Make totals and tallies anew from the usage records?", yes)
+        done = rebuild_step(opened.store, act, month, rehearse=rehearse)
+    periods = [_rebuilt(row) for row in done.periods]
+    tallies = [_tally(row) for row in done.tallies]
+    document = {
+        "rebuilt": {
+            "dry_run": rehearse,
+            "periods": periods,
+            "tallies": tallies,
+            "left_out": [str(of) for of in done.left_out],
+        }
+    }
+
+    def people() -> None:
+        show_table(periods, _REBUILT)
+        if tallies:
+            show_table(tallies, _TALLIES, title="Tallies that differed")
+
+    show(document, output, rows=periods, columns=_REBUILT, people=people)
+    _tell(done, rehearse)
+
+
+def _tell(done: Rebuilt, rehearse: bool) -> None:
+    for left_out in done.left_out:
+        note(f"{left_out} is left out: usage records of it were dropped after retention.records.")
+    for row in done.periods:
+        if row.state is PeriodState.REOPENED and row.differing:
+            note(
+                f"Totals of {row.period}, which is reopened, were booked before: its next close"
+                " bills the difference."
+                if row.written
+                else f"Totals of {row.period}, which is reopened, differ and were left: chargeback"
+                f" db rebuild --period {row.period} --reason TEXT"
+            )
+    if rehearse:
+        note("Nothing was written.")
+    elif not done.tallies and not any(row.differing for row in done.periods):
+        note("Nothing differed; nothing was changed.")
+
+
+def _rebuilt(row: RebuiltPeriod) -> Document:
+    return {
+        "period": str(row.period),
+        "state": row.state.value,
+        "differing": row.differing,
+        "written": row.written,
+        "before": _sums(row.before),
+        "after": _sums(row.after),
+    }
+
+
+def _sums(of: RecordSums) -> Document:
+    return {
+        "cost_usd": Amount(of.cost),
+        "quantity": Amount(of.quantity),
+        "record_count": of.records,
+    }
+
+
+def _tally(row: RebuiltTally) -> Document:
+    cursor = row.cursor
+    return {
+        "door": cursor.kind.value,
+        "name": cursor.name,
+        "partition": cursor.partition,
+        "before": _counts(cursor.tally),
+        "after": _counts(row.after),
+    }
+
+
+def _counts(tally: Tally) -> Document:
+    return {
+        "accepted": tally.accepted,
+        "duplicate": tally.duplicate,
+        "conflict": tally.conflict,
+        "quarantined": tally.quarantined,
+    }

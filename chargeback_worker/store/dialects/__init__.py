@@ -91,6 +91,10 @@ class Dialect(Protocol):
         """Wait until no ingest holds this period, and hold off new ones until the end."""
         ...
 
+    def own_totals(self, connection: sa.Connection) -> None:
+        """Wait for all batches that have written totals, and hold off others until the end."""
+        ...
+
     def contents(
         self, connection: sa.Connection, identities: Sequence[bytes]
     ) -> dict[bytes, bytes]:

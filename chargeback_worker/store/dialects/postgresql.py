@@ -119,6 +119,9 @@ class PostgreSQL:
     def own_period(self, connection: sa.Connection, period: int) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", (_PERIOD_LOCKS, period))
 
+    def own_totals(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("LOCK TABLE usage_total IN SHARE ROW EXCLUSIVE MODE")
+
     def contents(
         self, connection: sa.Connection, identities: Sequence[bytes]
     ) -> dict[bytes, bytes]:

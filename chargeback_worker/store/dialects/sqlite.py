@@ -139,6 +139,9 @@ class SQLite:
     def own_period(self, connection: sa.Connection, period: int) -> None:
         """Nothing to do, likewise."""
 
+    def own_totals(self, connection: sa.Connection) -> None:
+        """Nothing to do, likewise."""
+
     def contents(
         self, connection: sa.Connection, identities: Sequence[bytes]
     ) -> dict[bytes, bytes]:
