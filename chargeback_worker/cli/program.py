@@ -16,6 +16,7 @@ from chargeback_worker.cli.demo import demo
 from chargeback_worker.cli.directory import directory
 from chargeback_worker.cli.doctor import doctor
 from chargeback_worker.cli.door import Door
+from chargeback_worker.cli.erase import erase
 from chargeback_worker.cli.explain import explain
 from chargeback_worker.cli.ingest import ingest
 from chargeback_worker.cli.invoices import invoices
@@ -119,6 +120,7 @@ program.add_typer(offsets, name="offsets")
 program.command(epilog="Example: chargeback verify --period 2026-10")(verify)
 program.command(epilog="Example: chargeback audit --since 2026-10-01")(audit)
 program.command(epilog="Example: chargeback prune --dry-run")(prune)
+program.command(epilog='Example: chargeback erase user:ada --reason "request 4711"')(erase)
 program.add_typer(database, name="db")
 program.add_typer(topics, name="topics")
 program.command(epilog="Example: chargeback doctor")(doctor)

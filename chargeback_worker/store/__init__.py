@@ -103,6 +103,11 @@ class Store:
         with self._refusing(self.engine):
             yield from self.dialect.learn_keys(self.engine)
 
+    def forget(self) -> Sequence[str]:
+        """Rid the files of erased bytes as far as that can be had; sentences on what is left."""
+        with self.dialect.writing(self.name), self._refusing(self.engine):
+            return self.dialect.forget(self.engine)
+
     def only_worker(self) -> AbstractContextManager[None]:
         """Held while a worker runs, where the database bears one at a time. Raises Conflict."""
         return self.dialect.only_worker(self._url)

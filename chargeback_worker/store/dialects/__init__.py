@@ -76,6 +76,10 @@ class Dialect(Protocol):
         """Any number of rows as a table with the names of those columns, to be joined with."""
         ...
 
+    def contains(self, column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
+        """Whether a text holds another, character by character."""
+        ...
+
     def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
         """Whether a row is one of those of its own table that a statement finds, by its place.
 
@@ -93,6 +97,14 @@ class Dialect(Protocol):
 
     def own_totals(self, connection: sa.Connection) -> None:
         """Wait for all batches that have written totals, and hold off others until the end."""
+        ...
+
+    def overwrite_erased(self, connection: sa.Connection) -> None:
+        """Let the bytes of what this transaction erases be overwritten, where that can be had."""
+        ...
+
+    def forget(self, engine: sa.Engine) -> Sequence[str]:
+        """Rid the files of erased bytes as far as that can be had; sentences on what is left."""
         ...
 
     def contents(

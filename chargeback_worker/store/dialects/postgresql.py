@@ -20,6 +20,10 @@ CONNECT_TIMEOUT_S = 10
 _OLDEST = 14
 # The first of the two keys of every advisory lock on a period; the second is the period.
 _PERIOD_LOCKS = 0x63626B70
+_LEFT = (
+    "What the rows were before is in the server's files until VACUUM has passed and their pages are"
+    " written anew; WAL, replicas and backups hold it for as long as they are kept."
+)
 
 
 class PostgreSQL:
@@ -104,6 +108,9 @@ class PostgreSQL:
         names = [sa.column(column.name, column.type) for column in columns]
         return sa.func.unnest(*lists).table_valued(*names).render_derived()
 
+    def contains(self, column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
+        return sa.func.strpos(column, text) > 0
+
     def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
         place: sa.ColumnElement[Any] = sa.literal_column("ctid")
         # An array is looked up row by row; IN might read the whole table for it.
@@ -121,6 +128,12 @@ class PostgreSQL:
 
     def own_totals(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("LOCK TABLE usage_total IN SHARE ROW EXCLUSIVE MODE")
+
+    def overwrite_erased(self, connection: sa.Connection) -> None:
+        """Nothing to do: what a row was before is in the table's files until VACUUM."""
+
+    def forget(self, engine: sa.Engine) -> Sequence[str]:
+        return (_LEFT,)
 
     def contents(
         self, connection: sa.Connection, identities: Sequence[bytes]

@@ -29,6 +29,7 @@ from chargeback_worker.store.dialects.rows import (
     upsert_totals,
 )
 from chargeback_worker.store.dialects.sqlite_errors import (
+    BUSY,
     BUSY_TIMEOUT_S,
     DatabaseBusy,
     DatabaseUnusable,
@@ -39,6 +40,11 @@ from chargeback_worker.usage.total import UsageSum
 _VARIABLES_MAX = 30_000
 _OLDEST = (3, 39, 0)
 _WRITES = "chargeback_writes"
+_LEFT = "Backups and copies of the file hold what they held, and so may freed blocks of the disk."
+_NOT_VACUUMED = (
+    "The file was in use, so that its free space may hold copies of erased bytes: run it again"
+    " while no worker runs."
+)
 
 
 class AnotherWorker(Conflict):
@@ -129,6 +135,9 @@ class SQLite:
         )
         return sa.select(*fields).subquery()
 
+    def contains(self, column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
+        return sa.func.instr(column, text) > 0
+
     def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
         place: sa.ColumnElement[Any] = sa.literal_column("rowid")
         return place.in_(statement.with_only_columns(place))
@@ -141,6 +150,22 @@ class SQLite:
 
     def own_totals(self, connection: sa.Connection) -> None:
         """Nothing to do, likewise."""
+
+    def overwrite_erased(self, connection: sa.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+    def forget(self, engine: sa.Engine) -> Sequence[str]:
+        with engine.connect() as connection:
+            raw = _raw(connection)
+            try:
+                # Pages keep copies of rows that were moved before; only a new file has none.
+                raw.execute("VACUUM")
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in BUSY:
+                    raise
+                return (_NOT_VACUUMED, _LEFT)
+        return (_LEFT,)
 
     def contents(
         self, connection: sa.Connection, identities: Sequence[bytes]
