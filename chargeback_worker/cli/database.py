@@ -26,7 +26,6 @@ from chargeback_worker.pipeline.rebuild import rebuild as rebuild_step
 from chargeback_worker.pipeline.resume import Resumed
 from chargeback_worker.pipeline.resume import resume as resume_step
 from chargeback_worker.store import Store, schema
-from chargeback_worker.store.cursors import Tally
 from chargeback_worker.store.periods import PeriodState
 from chargeback_worker.store.pruned import RecordSums
 
@@ -243,15 +242,6 @@ def _tally(row: RebuiltTally) -> Document:
         "door": cursor.kind.value,
         "name": cursor.name,
         "partition": cursor.partition,
-        "before": _counts(cursor.tally),
-        "after": _counts(row.after),
-    }
-
-
-def _counts(tally: Tally) -> Document:
-    return {
-        "accepted": tally.accepted,
-        "duplicate": tally.duplicate,
-        "conflict": tally.conflict,
-        "quarantined": tally.quarantined,
+        "before": cursor.tally.outcomes(),
+        "after": row.after.outcomes(),
     }

@@ -8,7 +8,7 @@ from chargeback_worker.cli.output import (
     Column,
     Format,
     Output,
-    count,
+    counted,
     note,
     number,
     show,
@@ -79,16 +79,12 @@ def _erased(done: Erased) -> Document:
 
 def _people(done: Erased, rows: list[dict[str, Any]]) -> None:
     typer.echo(
-        f"Erased of user:{done.user}: the name in {_some(done.versions, 'version')} of the"
-        f" directory, {_some(done.quarantined, 'event')} in quarantine,"
-        f" {_some(done.conflicts, 'conflicting event')}, the metadata of"
-        f" {_some(done.records, 'usage record')}."
+        f"Erased of user:{done.user}: the name in {counted(done.versions, 'version')} of the"
+        f" directory, {counted(done.quarantined, 'event')} in quarantine,"
+        f" {counted(done.conflicts, 'conflicting event')}, the metadata of"
+        f" {counted(done.records, 'usage record')}."
     )
     if rows:
         show_table(rows, _HOLDING, title="What still holds the id, or a name")
     for sentence in done.left:
         typer.echo(sentence)
-
-
-def _some(of: int, what: str) -> str:
-    return f"1 {what}" if of == 1 else f"{count(of)} {what}s"

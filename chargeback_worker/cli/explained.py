@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chargeback_worker.cli.output import count, exact_usd, quantity, text, usd
+from chargeback_worker.cli.output import counted, exact_usd, quantity, text, usd
 from chargeback_worker.cli.tree import Node
 from chargeback_worker.invoicing.document import Amount
 from chargeback_worker.money import NANO, plain
@@ -213,7 +213,7 @@ def _totals(behind: Found) -> Iterator[Node]:
         yield Node(_total(total), exact_usd(total["cost_usd"]), records)
     rest = behind["not_shown"]
     if rest["count"]:
-        totals = "1 usage total" if rest["count"] == 1 else f"{count(rest['count'])} usage totals"
+        totals = counted(rest["count"], "usage total")
         yield Node(f"{totals} not shown", exact_usd(rest["cost_usd"]))
 
 
@@ -236,8 +236,8 @@ def _total(total: Found) -> str:
 
 
 def _records(number: int) -> str:
-    return "1 record" if number == 1 else f"{count(number)} records"
+    return counted(number, "record")
 
 
 def _lines(number: int) -> str:
-    return "1 line" if number == 1 else f"{count(number)} lines"
+    return counted(number, "line")

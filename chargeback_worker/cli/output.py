@@ -103,6 +103,11 @@ def count(value: Any) -> str:
     return f"{value:,}"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 record`, `2,000 records`."""
+    return f"1 {what}" if number == 1 else f"{count(number)} {what}s"
+
+
 def moment(value: Any) -> str:
     """A time for people, to the second."""
     return "" if value is None else str(value)[:19].replace("T", " ") + "Z"

@@ -84,20 +84,25 @@ def status_changed(invoice: Invoice, seq: int, now: datetime) -> OutboxMessage:
 
 
 def period_closed(closed: PeriodClosed, seq: int) -> OutboxMessage:
-    """The key is the period, so its closes count `seq`, as its revisions do.
-
-    They differ only where closes were told of that these books do not know, as they came from a
-    backup: then the id names both, so that it is not that of the close told of before.
-    """
-    ce_id = f"{closed.period}:{closed.revision}"
+    """The key is the period, so its closes count `seq`, as its revisions do."""
     return _message(
         MessageType.PERIOD_CLOSED,
-        ce_id=ce_id if seq == closed.revision else f"{ce_id}:{seq}",
+        ce_id=closed_id(closed.period, closed.revision, seq),
         key=str(closed.period),
         seq=seq,
         now=closed.closed_at,
         document=closed.to_document(),
     )
+
+
+def closed_id(period: Period, revision: int, seq: int) -> str:
+    """The `ce_id` of what is said of a close.
+
+    Revision and `seq` differ only where closes were told of that these books do not know, as they
+    came from a backup: then the id names both, so that it is not that of the close told of before.
+    """
+    ce_id = f"{period}:{revision}"
+    return ce_id if seq == revision else f"{ce_id}:{seq}"
 
 
 def told(headers: Iterable[tuple[str, bytes | None]]) -> Told | None:

@@ -181,8 +181,7 @@ class _Found:
             if row.stored is not None:
                 self._before[row.period] += row.stored
             if row.summed is not None:
-                made = row.summed
-                self._after[row.period] += RecordSums(made.records, made.cost, made.quantity)
+                self._after[row.period] += stored.sums_of(row.summed)
             if not row.same:
                 if row.stored is not None:
                     self.gone[row.period].append(row.key)
@@ -237,8 +236,8 @@ def _write(
             act,
             "rebuild",
             f"cursor:{tally.cursor.cursor_id}",
-            before=_tally(tally.cursor.tally),
-            after=_tally(tally.after),
+            before=tally.cursor.tally.outcomes(),
+            after=tally.after.outcomes(),
         )
 
 
@@ -248,13 +247,4 @@ def _sums(of: RecordSums) -> dict[str, object]:
         "cost_usd": plain(of.cost),
         "quantity": plain(of.quantity),
         "records": of.records,
-    }
-
-
-def _tally(tally: Tally) -> dict[str, int]:
-    return {
-        "accepted": tally.accepted,
-        "duplicate": tally.duplicate,
-        "conflict": tally.conflict,
-        "quarantined": tally.quarantined,
     }

@@ -39,6 +39,15 @@ class Tally:
     def consumed(self) -> int:
         return self.accepted + self.duplicate + self.conflict + self.quarantined
 
+    def outcomes(self) -> dict[str, int]:
+        """How many events ended in which way, by name."""
+        return {
+            "accepted": self.accepted,
+            "duplicate": self.duplicate,
+            "conflict": self.conflict,
+            "quarantined": self.quarantined,
+        }
+
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)))
 

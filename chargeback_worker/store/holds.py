@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
-import sqlalchemy as sa
 
-from chargeback_worker.store import Transaction
-from chargeback_worker.store.tables import installation
+from chargeback_worker.store import Transaction, facts
 
 _HOLD = "hold"
 _MARKS = "resumed"
@@ -45,19 +43,12 @@ def find(transaction: Transaction) -> Hold | None:
 
 def put(transaction: Transaction, hold: Hold) -> None:
     """Hold closing and publishing; one that stands already stays as it is."""
-    transaction.execute(
-        sa.text(
-            "INSERT INTO installation (name, value) VALUES (:name, :value)"
-            " ON CONFLICT (name) DO NOTHING"
-        ),
-        {"name": _HOLD, "value": msgspec.json.encode(hold).decode()},
-    )
+    facts.put_first(transaction, _HOLD, msgspec.json.encode(hold).decode())
 
 
 def release(transaction: Transaction) -> bool:
     """Let closing and publishing go on; whether they were held. Of two at once one does it."""
-    statement = sa.delete(installation).where(installation.c.name == _HOLD)
-    return transaction.execute(statement).rowcount == 1
+    return facts.remove(transaction, _HOLD)
 
 
 def marks(transaction: Transaction) -> Marks:
@@ -66,17 +57,9 @@ def marks(transaction: Transaction) -> Marks:
 
 
 def mark(transaction: Transaction, marks: Marks) -> None:
-    transaction.execute(
-        sa.text(
-            "INSERT INTO installation (name, value) VALUES (:name, :value)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        ),
-        {"name": _MARKS, "value": msgspec.json.encode(marks).decode()},
-    )
+    facts.put(transaction, _MARKS, msgspec.json.encode(marks).decode())
 
 
 def _read(transaction: Transaction, name: str, kind: type[T]) -> T | None:
-    value = transaction.execute(
-        sa.select(installation.c.value).where(installation.c.name == name)
-    ).scalar()
+    value = facts.find(transaction, name)
     return None if value is None else msgspec.json.decode(value, type=kind)

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 
 import msgspec
-import sqlalchemy as sa
 
 from chargeback_worker.errors import Misconfigured
 from chargeback_worker.period import Period
-from chargeback_worker.store import Transaction
-from chargeback_worker.store.tables import installation
+from chargeback_worker.store import Transaction, facts
 from chargeback_worker.usage.event import Grain
 
 
@@ -45,17 +43,12 @@ def settle_first_period(transaction: Transaction, given: Period | None, this: Pe
     stored = _settled(transaction, {"first_period": str(given or this)})["first_period"]
     wanted = str(given or stored)
     if stored != wanted:
-        transaction.execute(
-            sa.update(installation)
-            .where(installation.c.name == "first_period")
-            .values(value=wanted)
-        )
+        facts.put(transaction, "first_period", wanted)
 
 
 def read(transaction: Transaction) -> dict[str, str]:
     """All that is fixed, by name, as text."""
-    rows = transaction.execute(sa.select(installation.c.name, installation.c.value))
-    return {row.name: row.value for row in rows}
+    return facts.listed(transaction)
 
 
 def read_grain(transaction: Transaction) -> Grain | None:
@@ -84,11 +77,5 @@ def _settled(transaction: Transaction, given: Mapping[str, str]) -> dict[str, st
     stored = read(transaction)
     missing = sorted(given.keys() - stored.keys())
     for name in missing:
-        transaction.execute(
-            sa.text(
-                "INSERT INTO installation (name, value) VALUES (:name, :value)"
-                " ON CONFLICT (name) DO NOTHING"
-            ),
-            {"name": name, "value": given[name]},
-        )
+        facts.put_first(transaction, name, given[name])
     return read(transaction) if missing else stored

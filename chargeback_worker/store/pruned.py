@@ -4,6 +4,7 @@ Keys and totals of theirs stay. Wherever records are counted or summed anew, wha
 stands for those that are gone; it is written in the transactions that drop them.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,8 +14,9 @@ import sqlalchemy as sa
 
 from chargeback_worker.money import NANO
 from chargeback_worker.period import Period, format_us
-from chargeback_worker.store import Transaction, sums
-from chargeback_worker.store.tables import billing_period, installation, usage_record, usage_total
+from chargeback_worker.store import Transaction, facts, recount, sums
+from chargeback_worker.store.rows import read_amount, read_wide
+from chargeback_worker.store.tables import billing_period, usage_record, usage_total
 
 _NAME = "pruned."
 
@@ -80,37 +82,31 @@ class Prunable:
 
 def listed(transaction: Transaction) -> dict[Period, Pruned]:
     """By period, of those of which any are gone."""
-    rows = transaction.execute(
-        sa.select(installation).where(installation.c.name.startswith(_NAME, autoescape=True))
-    )
-    found = [_read(row.name, row.value) for row in rows]
+    found = [_read(*row) for row in facts.listed(transaction, _NAME).items()]
     return {one.period: one for one in sorted(found, key=lambda one: one.period) if one.records}
 
 
-def by_cursor(gone: Mapping[Period, Pruned]) -> dict[int, int]:
-    """How many of them came by each cursor, of all periods."""
-    counts: dict[int, int] = {}
-    for one in gone.values():
-        for cursor, records in one.cursors.items():
-            counts[cursor] = counts.get(cursor, 0) + records
+def accepted_by_cursor(transaction: Transaction) -> Counter[int]:
+    """How many records came by each cursor, those that are gone among them."""
+    counts = Counter(recount.by_cursor(transaction, usage_record))
+    for one in listed(transaction).values():
+        counts.update(one.cursors)
     return counts
 
 
+def of_total(row: sa.Row[Any]) -> RecordSums:
+    """What a row of `usage_total` says of its records."""
+    return RecordSums(row.records, read_amount(row, "cost"), read_wide(row, "quantity"))
+
+
 def find(transaction: Transaction, period: Period) -> Pruned | None:
-    row = transaction.execute(
-        sa.select(installation).where(installation.c.name == f"{_NAME}{period.number}")
-    ).one_or_none()
-    return None if row is None else _read(row.name, row.value)
+    name = f"{_NAME}{period.number}"
+    value = facts.find(transaction, name)
+    return None if value is None else _read(name, value)
 
 
 def note(transaction: Transaction, gone: Pruned) -> None:
-    transaction.execute(
-        sa.text(
-            "INSERT INTO installation (name, value) VALUES (:name, :value)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        ),
-        {"name": f"{_NAME}{gone.period.number}", "value": _written(gone)},
-    )
+    facts.put(transaction, f"{_NAME}{gone.period.number}", _written(gone))
 
 
 def prunable(transaction: Transaction, closed_before_us: int) -> list[Prunable]:
@@ -171,8 +167,7 @@ def summed(transaction: Transaction, period: Period, day: int) -> tuple[RecordSu
         sa.select(
             sa.func.count().label("records"),
             *sums.of_column("cost", records.cost_nano),
-            *sums.of_column("quantity_whole", records.quantity_whole),
-            sa.func.sum(records.quantity_nano).label("quantity_nano"),
+            *sums.of_amount(usage_record, "quantity"),
         ).where(records.period == period.number, records.day == day)
     ).one()
     return (
@@ -184,8 +179,7 @@ def summed(transaction: Transaction, period: Period, day: int) -> tuple[RecordSu
         RecordSums(
             of_records.records,
             sums.read_column(of_records, "cost"),
-            sums.read_column(of_records, "quantity_whole") * NANO
-            + int(of_records.quantity_nano or 0),
+            sums.read_amount(of_records, "quantity"),
         ),
     )
 

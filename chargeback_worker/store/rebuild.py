@@ -6,12 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chargeback_worker.money import NANO
 from chargeback_worker.period import Period
-from chargeback_worker.store import Transaction, cursors, recount, sums
+from chargeback_worker.store import Transaction, cursors, pruned, recount, sums
 from chargeback_worker.store.cursors import Cursor, Door, Tally
-from chargeback_worker.store.pruned import RecordSums, by_cursor, listed
-from chargeback_worker.store.rows import chunks, read_wide
+from chargeback_worker.store.pruned import RecordSums
+from chargeback_worker.store.rows import chunks
 from chargeback_worker.store.tables import (
     ingest_cursor,
     quarantine,
@@ -57,26 +56,8 @@ def beside_records(
     transaction: Transaction, periods: Collection[Period]
 ) -> Iterator[BesideRecords]:
     """Every total of those periods beside the sums of its records."""
-    numbers = sorted(period.number for period in periods)
     grain = [usage_record.c[name] for name in _GRAIN]
-    summed = (
-        sa.select(
-            usage_record.c.total_key.label("key"),
-            *(column.label(f"of_{column.name}") for column in grain),
-            *sums.of_column("summed_cost", usage_record.c.cost_nano),
-            *sums.of_column("summed_quantity_whole", usage_record.c.quantity_whole),
-            sa.func.sum(usage_record.c.quantity_nano).label("summed_quantity_nano"),
-            sa.func.count().label("counted"),
-        )
-        .where(usage_record.c.period.in_(numbers))
-        .group_by(usage_record.c.total_key, *grain)
-        .subquery()
-    )
-    totals = sa.select(usage_total).where(usage_total.c.period.in_(numbers)).subquery()
-    both = totals.join(summed, summed.c.key == totals.c.total_key, full=True)
-    rows = transaction.connection.execute(
-        sa.select(totals, summed).select_from(both), execution_options={"yield_per": 5_000}
-    )
+    rows = recount.totals_beside_records(transaction, periods, grain)
     return map(_beside, rows)
 
 
@@ -108,9 +89,7 @@ def tallies(transaction: Transaction) -> list[tuple[Cursor, Tally]]:
     Nothing is left of a duplicate but its position: where all others of a topic or a file are
     counted, it is the rest.
     """
-    accepted = recount.by_cursor(transaction, usage_record)
-    for cursor_id, records in by_cursor(listed(transaction)).items():
-        accepted[cursor_id] = accepted.get(cursor_id, 0) + records
+    accepted = pruned.accepted_by_cursor(transaction)
     conflict = recount.by_cursor(transaction, usage_conflict)
     quarantined = recount.by_cursor(transaction, quarantine)
     replayed = recount.replayed(transaction)
@@ -132,12 +111,7 @@ def set_tally(transaction: Transaction, cursor_id: int, tally: Tally) -> None:
     transaction.execute(
         sa.update(ingest_cursor)
         .where(ingest_cursor.c.cursor_id == cursor_id)
-        .values(
-            accepted=tally.accepted,
-            duplicate=tally.duplicate,
-            conflict=tally.conflict,
-            quarantined=tally.quarantined,
-        )
+        .values(tally.outcomes())
     )
 
 
@@ -145,8 +119,7 @@ def _beside(row: sa.Row[Any]) -> BesideRecords:
     stored = summed = None
     sound = same = True
     if row.total_key is not None:
-        cost = row.cost_whole * NANO + row.cost_nano
-        stored = RecordSums(row.records, cost, read_wide(row, "quantity"))
+        stored = pruned.of_total(row)
     if row.key is not None:
         summed = UsageSum(
             row.key,
@@ -165,7 +138,7 @@ def _beside(row: sa.Row[Any]) -> BesideRecords:
     if stored is None or summed is None:
         same = False
     else:
-        same = stored == _sums_of(summed) and all(
+        same = stored == sums_of(summed) and all(
             row._mapping[name] == row._mapping[f"of_{name}"] for name in _GRAIN
         )
     number = row.period if summed is None else summed.period
@@ -178,5 +151,6 @@ def _grain_of(sum_: UsageSum) -> tuple[Any, ...]:
     return (sum_.period, sum_.day, *owner, sum_.resource_type, sum_.labels)
 
 
-def _sums_of(sum_: UsageSum) -> RecordSums:
+def sums_of(sum_: UsageSum) -> RecordSums:
+    """What it says of its records."""
     return RecordSums(sum_.records, sum_.cost, sum_.quantity)

@@ -3,7 +3,7 @@
 Everything is grouped by the database or streamed, so that no number of records fills the memory.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,25 +73,36 @@ def identities_twice(transaction: Transaction) -> Iterator[sa.Row[Any]]:
     )
 
 
-def totals_beside_records(transaction: Transaction, period: Period | None) -> Iterator[sa.Row[Any]]:
-    """Every total (its columns None where there is none) beside the sums of its records.
+def totals_beside_records(
+    transaction: Transaction,
+    periods: Collection[Period] | None,
+    grain: Sequence[sa.Column[Any]] = (),
+) -> Iterator[sa.Row[Any]]:
+    """Every total (its columns None where there is none) beside the sums of its records, of those
+    periods or of all.
 
     `key` is the digest; the sums are read by `sums`, as `summed_cost` and `summed_quantity`, with
-    `counted` records.
+    `counted` records. Records are told apart by the columns of `grain` too, each given as `of_…`.
     """
+    numbers = None if periods is None else sorted(period.number for period in periods)
+
+    def billed(table: sa.Table) -> list[sa.ColumnElement[bool]]:
+        return [] if numbers is None else [table.c.period.in_(numbers)]
+
     summed = (
         sa.select(
             usage_record.c.total_key.label("key"),
+            *(column.label(f"of_{column.name}") for column in grain),
             *sums.of_column("summed_cost", usage_record.c.cost_nano),
             *sums.of_column("summed_quantity_whole", usage_record.c.quantity_whole),
             sa.func.sum(usage_record.c.quantity_nano).label("summed_quantity_nano"),
             sa.func.count().label("counted"),
         )
-        .where(*_billed_in(usage_record, period))
-        .group_by(usage_record.c.total_key)
+        .where(*billed(usage_record))
+        .group_by(usage_record.c.total_key, *grain)
         .subquery()
     )
-    totals = sa.select(usage_total).where(*_billed_in(usage_total, period)).subquery()
+    totals = sa.select(usage_total).where(*billed(usage_total)).subquery()
     both = totals.join(summed, summed.c.key == totals.c.total_key, full=True)
     return _stream(transaction, sa.select(totals, summed).select_from(both))
 

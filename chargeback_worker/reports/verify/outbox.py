@@ -10,7 +10,7 @@ import msgspec
 from chargeback_worker.allocation.snapshot import Approval
 from chargeback_worker.invoicing.document import Document, encode, invoice_document
 from chargeback_worker.invoicing.invoice import Invoice, Status
-from chargeback_worker.invoicing.message import MessageType
+from chargeback_worker.invoicing.message import MessageType, closed_id
 from chargeback_worker.money import plain
 from chargeback_worker.period import Period
 from chargeback_worker.reports.verify.comparison import Comparison
@@ -168,8 +168,7 @@ def _check_closed(found: Comparison, row: Any, close: Close | None) -> None:
         found.differ(f"message {row.ce_id}", "a close it tells of", "none", _HINT)
         return
     name = f"message of close {close.revision} of {close.period}"
-    ce_id = f"{close.period}:{close.revision}"
-    expected = ce_id if row.seq == close.revision else f"{ce_id}:{row.seq}"
+    expected = closed_id(close.period, close.revision, row.seq)
     found.equal(f"{name}: id", expected, row.ce_id, _HINT)
     said = _read(found, name, bytes(row.payload))
     if said is None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import zlib
-from collections import Counter
 
 import msgspec
 
@@ -21,8 +20,7 @@ def tallies(found: Comparison) -> None:
     Accepted are also those whose records were dropped after retention.records.
     """
     transaction = found.transaction
-    accepted = Counter(recount.by_cursor(transaction, tables.usage_record))
-    accepted.update(pruned.by_cursor(pruned.listed(transaction)))
+    accepted = pruned.accepted_by_cursor(transaction)
     conflict = recount.by_cursor(transaction, tables.usage_conflict)
     quarantined = recount.by_cursor(transaction, tables.quarantine)
     listed = cursors.listed(transaction)

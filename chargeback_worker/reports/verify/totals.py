@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chargeback_worker.money import NANO
 from chargeback_worker.period import Period
 from chargeback_worker.reports.verify.comparison import Comparison
 from chargeback_worker.store import pruned, recount, sums
 from chargeback_worker.store.pruned import Pruned, RecordSums
-from chargeback_worker.store.rows import read_wide
 from chargeback_worker.store.usage import read_labels
 from chargeback_worker.usage.total import total_key
 
@@ -24,7 +22,8 @@ def totals(found: Comparison) -> None:
     """
     gone = pruned.listed(found.transaction)
     together: dict[tuple[Period, Period], list[RecordSums]] = {}
-    for row in recount.totals_beside_records(found.transaction, found.period):
+    periods = None if found.period is None else [found.period]
+    for row in recount.totals_beside_records(found.transaction, periods):
         found.rows += 1
         if row.total_key is None:
             found.differ(
@@ -35,7 +34,7 @@ def totals(found: Comparison) -> None:
             )
             continue
         _check_key(found, row)
-        stored, summed = _of_total(row), _of_records(row)
+        stored, summed = pruned.of_total(row), _of_records(row)
         period = Period.from_number(row.period)
         if period in gone:
             both = together.setdefault(
@@ -91,12 +90,6 @@ def _check_key(found: Comparison, row: Any) -> None:
         read_labels(row.labels),
     )
     found.equal(f"{_name(row)}: key", key.hex(), row.total_key.hex(), _HINT)
-
-
-def _of_total(row: Any) -> RecordSums:
-    return RecordSums(
-        row.records, row.cost_whole * NANO + row.cost_nano, read_wide(row, "quantity")
-    )
 
 
 def _of_records(row: Any) -> RecordSums:
