@@ -193,6 +193,8 @@ def _heart(app: App, health: Health) -> Callable[[threading.Event, Beat], None]:
             roles.pop("heartbeat", None)
             try:
                 heartbeat.beat(app.store, app.instance, roles, started_us)
+                for ended in app.store.end_sleepers():
+                    _log.warning("sleeping transaction ended", action="sleeper_ended", detail=ended)
             except Unavailable as error:
                 waits_for = str(error)
             beat(waits_for)

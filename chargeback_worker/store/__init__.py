@@ -103,6 +103,13 @@ class Store:
         with self._refusing(self.engine):
             yield from self.dialect.learn_keys(self.engine)
 
+    def end_sleepers(self) -> Sequence[str]:
+        """End transactions of clients that sleep in the midst of a statement and hold up others,
+        where the database cannot do so by itself; a sentence for each. To be called now and then:
+        asleep is who has not moved between two looks. Raises Unavailable."""
+        with self._refusing(self.engine):
+            return self.dialect.end_sleepers(self.engine)
+
     def forget(self) -> Sequence[str]:
         """Rid the files of erased bytes as far as that can be had; sentences on what is left."""
         with self.dialect.writing(self.name), self._refusing(self.engine):

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 from tests.faults.flow import Pace
 from tests.faults.scene import Figures, Ground, Scene, scene
@@ -13,6 +14,7 @@ from tests.faults.worker import Worker
 _LEAST, _MOST = 2, 6
 # Short, so that those who are killed are soon given up; brokers of the tests allow it.
 _SESSION = {"CHARGEBACK_KAFKA__SESSION_TIMEOUT": "3s"}
+_FREEZES = ("before COMMIT", "in a COPY")
 # Where a zombie stops: with a batch in hand, and in the midst of writing it.
 _STOPS = ("after decode", "after poll", "after decode", "before COMMIT")
 
@@ -64,11 +66,11 @@ def zombies(ground: Ground, pace: Pace) -> Figures:
     settings = {
         **_SESSION,
         # Who waits past twice of it counts as stuck, and a transaction that sleeps may hold it up
-        # for 30 s.
-        "CHARGEBACK_KAFKA__MAX_POLL_INTERVAL": "20s",
+        # for 30 s, and for two looks more where it sleeps in the midst of a statement.
+        "CHARGEBACK_KAFKA__MAX_POLL_INTERVAL": "30s",
         "CHARGEBACK_INGEST__BATCH_EVENTS": "200",
     }
-    refused = given_way = 0
+    refused = cut_off = given_way = 0
     with scene(ground, pace, settings=settings) as given:
         given.flow.start()
         heir = given.worker("heir", member=False)
@@ -78,34 +80,49 @@ def zombies(ground: Ground, pace: Pace) -> Figures:
             zombie = _zombie(given, f"zombie-{number}", point)
             if not _inherited(given, heir, zombie, writes=point != "before COMMIT"):
                 given.wrong.append(f"nobody took over: {heir.last_words[-800:]}")
-            dropped = len(heir.lines("position_taken"))
+            dropped, assigned = len(heir.lines("position_taken")), len(zombie.lines("assigned"))
             zombie.signal(signal.SIGCONT)
             if point == "before COMMIT":
                 # Its transaction holds the rows: it ends, and whoever waited for them gives way.
                 zombie.wait_for("position_taken", 10)
                 given_way += len(heir.lines("position_taken")) - dropped
-            elif zombie.wait_for("position_taken", 60):
-                refused += 1
+            elif zombie.wait_until(partial(_back, zombie, assigned), 60):
+                # One that was stopped in the midst of a COPY has no transaction any more.
+                refused += zombie.said("position_taken")
+                cut_off += not zombie.said("position_taken")
             else:
                 given.wrong.append(f"the zombie was not refused: {zombie.last_words[-800:]}")
             zombie.kill()
-        detail = f"{refused} late writes refused, {given_way} heirs gave way to an open transaction"
+        detail = (
+            f"{refused} late writes refused, {cut_off} cut off in the midst of one,"
+            f" {given_way} heirs gave way to an open transaction"
+        )
         return given.figures("zombies", pace.faults, detail, readers=[heir])
+
+
+def _back(zombie: Worker, assigned: int) -> bool:
+    """Whether it has learned that its partitions are another's."""
+    return zombie.said("position_taken") or len(zombie.lines("assigned")) > assigned
 
 
 def frozen_in_transaction(ground: Ground, pace: Pace) -> Figures:
     """A worker sleeps for ever while it writes: whoever inherits its partitions gets past it.
 
-    Its transaction holds rows that the heir needs; it is the database that has to give it up.
+    Its transaction holds rows that the heir needs. Between two statements the database gives it up
+    by itself, in the midst of one whoever is awake ends it.
     """
-    settings = {**_SESSION, "CHARGEBACK_INGEST__BATCH_EVENTS": "200"}
+    settings = {
+        **_SESSION,
+        "CHARGEBACK_KAFKA__MAX_POLL_INTERVAL": "40s",
+        "CHARGEBACK_INGEST__BATCH_EVENTS": "200",
+    }
     waited: list[float] = []
     with scene(ground, pace, settings=settings) as given:
         given.flow.start()
         heir = given.worker("heir", member=False)
         assert heir.wait_for("first_commit"), heir.last_words
         for number in range(pace.faults):
-            zombie = _zombie(given, f"zombie-{number}", "before COMMIT")
+            zombie = _zombie(given, f"zombie-{number}", _FREEZES[number % len(_FREEZES)])
             began = time.monotonic()
             if _inherited(given, heir, zombie, writes=True):
                 waited.append(time.monotonic() - began)
@@ -137,4 +154,4 @@ def _inherited(given: Scene, heir: Worker, zombie: Worker, *, writes: bool) -> b
     def has_written() -> bool:
         return all(given.cursors()[partition].next_position > at[partition] for partition in lost)
 
-    return heir.wait_until(has_all, 60) and (not writes or heir.wait_until(has_written, 60))
+    return heir.wait_until(has_all, 60) and (not writes or heir.wait_until(has_written, 90))

@@ -32,6 +32,7 @@ INGEST: Mapping[str, Failpoint] = {
     "after BEGIN": Failpoint("before", f"{_POSTGRESQL}.share_periods"),
     "after the period lock": Failpoint("after", f"{_POSTGRESQL}.share_periods"),
     "after keys": Failpoint("after", f"{_STORE}.dialects.postgresql_usage:copy_keys"),
+    "in a COPY": Failpoint("after", "psycopg:Copy.write", within=_INGEST),
     "after records": Failpoint("after", f"{_POSTGRESQL}.insert_records"),
     "after totals": Failpoint("after", f"{_STORE}.totals:add"),
     "after the cursor": Failpoint("after", f"{_STORE}.cursors:advance"),

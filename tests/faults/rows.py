@@ -59,7 +59,7 @@ ROWS: Mapping[str, Row] = {
     "failpoints": Row(failpoint_kills, Size(200_000, 500, 20), Size(12_000, 800, 1)),
     "rebalance-storm": Row(rebalance_storm, Size(200_000, 1_000, 100), Size(3_000, 500, 3)),
     "zombies": Row(zombies, Size(100_000, 500, 16), Size(6_000, 600, 1)),
-    "frozen-in-transaction": Row(frozen_in_transaction, Size(30_000, 500, 3), None),
+    "frozen-in-transaction": Row(frozen_in_transaction, Size(30_000, 500, 6), None),
     "ambiguous-commits": Row(ambiguous_commits, Size(100_000, 1_000, 50), Size(4_000, 800, 2)),
     "database-crashes": Row(database_crashes, Size(60_000, 1_000, 8), Size(4_000, 800, 1)),
     "database-away": Row(database_away, Size(60_000, 1_000, 4), None),

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from chargeback_worker.store import cursors
 from chargeback_worker.store.dialects import postgresql_keys as keys
 
@@ -16,6 +18,8 @@ _KEYS = f"{_DIALECTS}.postgresql_keys"
 _TEST_KEYS = "tests/store/dialects/test_postgresql_keys.py"
 _TEST_POSTGRESQL = "tests/store/dialects/test_postgresql.py"
 _OLDER = "chargeback_worker.pipeline.holding.older"
+_SLEEPERS = f"{_DIALECTS}.postgresql_sleepers"
+_TEST_SLEEPERS = "tests/store/dialects/test_postgresql_sleepers.py"
 _TEST_RESUME = "tests/pipeline/test_resume.py"
 _TEST_REBUILD = "tests/pipeline/test_rebuild.py"
 _TEST_WRITING = "tests/worker/test_writing.py"
@@ -140,6 +144,16 @@ FAULTS: dict[str, Fault] = {
         f"{_DIALECTS}.postgresql:PostgreSQL.end_when_idle",
         lambda _: _nothing,
         f"{_TEST_POSTGRESQL}::test_a_worker_that_sleeps_in_its_transaction_is_cut_off",
+    ),
+    "nobody ends a worker that sleeps in the midst of a COPY": Fault(
+        f"{_SLEEPERS}:_END",
+        lambda _: sa.text("SELECT :pid, :backend_start, :query_start, :bytes WHERE false"),
+        f"{_TEST_SLEEPERS}::test_who_sleeps_in_a_copy_and_is_waited_for_is_ended_at_the_second_look",
+    ),
+    "who still sends is taken for asleep": Fault(
+        f"{_SLEEPERS}:_WAITING_FOR_CLIENT",
+        lambda real: sa.text(real.text.replace("coalesce(copied.bytes_processed, 0)", "0")),
+        f"{_TEST_SLEEPERS}::test_who_sends_some_more_between_two_looks_is_left",
     ),
     "numbers that only the topic knows are given out again": Fault(
         "chargeback_worker.store.invoices:raise_numbers",

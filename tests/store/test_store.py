@@ -41,6 +41,10 @@ def test_a_fault_of_ours_stays_what_it_is(store: Store) -> None:
     assert _rows(store) == 0
 
 
+def test_nobody_is_found_asleep_where_nobody_is(store: Store) -> None:
+    assert [list(store.end_sleepers()) for _ in range(2)] == [[], []]
+
+
 @pytest.mark.parametrize("url", ["", "books.db", "sqlite:/x", "://"])
 def test_a_text_that_is_no_url_is_named(url: str) -> None:
     with pytest.raises(Misconfigured) as refusal:

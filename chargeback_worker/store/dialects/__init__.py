@@ -52,6 +52,11 @@ class Dialect(Protocol):
         """Let the server end this transaction if its client does nothing in it for so long."""
         ...
 
+    def end_sleepers(self, engine: sa.Engine) -> Sequence[str]:
+        """End others' transactions whose client sleeps in the midst of a statement, where somebody
+        waits for them; a sentence for each. Nobody is asleep at the first look."""
+        ...
+
     def only_worker(self, url: sa.URL) -> AbstractContextManager[None]:
         """Held by a worker for as long as it runs, where a database bears only one at a time."""
         ...

@@ -14,6 +14,7 @@ from chargeback_worker.store.dialects.guards import GUARDS, Guard
 from chargeback_worker.store.dialects.key_filter import KeyFilter
 from chargeback_worker.store.dialects.postgresql_copy import lines
 from chargeback_worker.store.dialects.postgresql_errors import refusal_of
+from chargeback_worker.store.dialects.postgresql_sleepers import Sleepers
 from chargeback_worker.usage.total import UsageSum
 
 CONNECT_TIMEOUT_S = 10
@@ -35,6 +36,7 @@ class PostgreSQL:
 
     def __init__(self) -> None:
         self._known: KeyFilter | None = None
+        self._sleepers = Sleepers()
 
     def create_engine(self, url: sa.URL) -> sa.Engine:
         engine = sa.create_engine(
@@ -65,6 +67,10 @@ class PostgreSQL:
         connection.exec_driver_sql(
             f"SET LOCAL idle_in_transaction_session_timeout = {idle_s * 1000}"
         )
+
+    def end_sleepers(self, engine: sa.Engine) -> Sequence[str]:
+        with engine.begin() as connection:
+            return self._sleepers.end(connection)
 
     def only_worker(self, url: sa.URL) -> AbstractContextManager[None]:
         return nullcontext()

@@ -90,6 +90,9 @@ class SQLite:
     def end_when_idle(self, connection: sa.Connection, idle_s: int) -> None:
         """Nothing to do: one process works on the file."""
 
+    def end_sleepers(self, engine: sa.Engine) -> Sequence[str]:
+        return ()
+
     @contextmanager
     def only_worker(self, url: sa.URL) -> Iterator[None]:
         path = f"{url.database}.lock"
