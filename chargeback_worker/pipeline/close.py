@@ -25,6 +25,7 @@ from chargeback_worker.pipeline.closing.may_close import (
     check_may_close,
 )
 from chargeback_worker.pipeline.closing.settlement import (
+    SETTLING_IDLE_S,
     Settlement,
     check_conserved,
     compute,
@@ -47,10 +48,6 @@ from chargeback_worker.store.closes import Close
 from chargeback_worker.store.periods import PeriodRow, PeriodState
 
 LEASE_S = 60.0
-# Who was stopped while it holds a period is cut off by the database: ingest and other closers wait.
-_START_IDLE_S = 30
-# A large month is settled for minutes in which the database is asked nothing.
-_FINISH_IDLE_S = 1_800
 _SECOND_US = 1_000_000
 _RETRY_FIRST_S = 30
 _RETRY_LAST_S = 3_600
@@ -104,7 +101,7 @@ def start_closing(
     """Set `closing`; from here on no usage enters the period. The close, if it is done already."""
     if forced:
         act.require_reason("close a period before all its usage is stored")
-    with store.begin(idle_s=_START_IDLE_S) as transaction:
+    with store.begin() as transaction:
         periods.hold_off_closing(transaction)
         transaction.dialect.own_period(transaction.connection, period.number)
         row = periods.find_or_make(transaction, period, ZoneInfo(terms.timezone))
@@ -129,7 +126,7 @@ def finish_closing(
     store: Store, period: Period, terms: Snapshot, act: Act, *, owner: str, forced: bool = False
 ) -> Close:
     """Book, invoice and announce a period that `owner` is closing. Raises LeaseLost."""
-    with store.begin(idle_s=_FINISH_IDLE_S) as transaction:
+    with store.begin(idle_s=SETTLING_IDLE_S) as transaction:
         # This keeps the row until the end, so that nobody takes over however long it takes.
         until_us = transaction.now_us() + round(LEASE_S * _SECOND_US)
         if not periods.extend_lease(transaction, period, owner, until_us):
@@ -235,7 +232,7 @@ def _audit(transaction: Transaction, act: Act, row: PeriodRow, done: Close) -> N
 def _give_up(store: Store, period: Period, owner: str, error: BaseException) -> None:
     """Put the period back; if the database is gone, the lease lapses instead."""
     fault = error.message if isinstance(error, ChargebackError) else f"{error!r}"
-    with suppress(ChargebackError), store.begin(idle_s=_START_IDLE_S) as transaction:
+    with suppress(ChargebackError), store.begin() as transaction:
         row = periods.find(transaction, period)
         assert row is not None
         wait_s = min(_RETRY_FIRST_S * 2 ** min(row.failures, 10), _RETRY_LAST_S)

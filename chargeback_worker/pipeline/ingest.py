@@ -32,9 +32,6 @@ from chargeback_worker.usage.event import RawEvent, Reader, RefusedEvent, UsageE
 
 __all__ = ["IngestResult", "Outcome", "Part", "PartResult", "ReadEvent", "ingest", "read_events"]
 
-# A worker that was stopped in its transaction holds keys and periods that others wait for.
-_IDLE_S = 30
-
 
 def read_events(reader: Reader, raws: Iterable[RawEvent], now_us: int) -> list[ReadEvent]:
     """Decode messages; what cannot be read is a value with its reason."""
@@ -58,7 +55,7 @@ def ingest(
     else's. Raises Unavailable where the database did not answer: read the positions again.
     """
     events = [event for part in parts for event in part.usable()]
-    with store.begin(idle_s=_IDLE_S) as transaction:
+    with store.begin() as transaction:
         billed_in = _billing_periods(transaction, {event.day for event in events}, zone)
         stored = usage.contents(transaction, (event.identity for event in events))
         settled = settle(parts, stored, billed_in, now_us)

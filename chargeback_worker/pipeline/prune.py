@@ -18,7 +18,6 @@ from chargeback_worker.store.pruned import Prunable, Pruned, RecordSums
 AT_ONCE = 5_000
 """Records that one transaction drops."""
 
-_IDLE_S = 30
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -167,6 +166,6 @@ def _end(store: Store, wanted: Prunable, act: Act, dropped: int) -> bool:
 @contextmanager
 def _step(store: Store) -> Iterator[Transaction]:
     """One transaction beside which nobody reopens a period, rebuilds a tally, or prunes."""
-    with store.begin(idle_s=_IDLE_S) as transaction:
+    with store.begin() as transaction:
         periods.hold_off_closing(transaction)
         yield transaction

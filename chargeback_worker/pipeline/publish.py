@@ -21,8 +21,6 @@ LEASE = "publisher"
 LEASE_S = 90.0
 FLUSH_S = 65.0
 KEYS_MAX = 1_000
-# Who was stopped while it holds the lease's row is cut off by the database: others wait for it.
-_IDLE_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def publish(
     Raises BooksHeld, and Unavailable where the database did not answer; the broker's is in the
     result.
     """
-    with store.begin(idle_s=_IDLE_S) as transaction:
+    with store.begin() as transaction:
         refuse_held(transaction)
         lease = leases.take(transaction, LEASE, owner, lease_s)
         if lease is None:
@@ -77,7 +75,7 @@ def publish(
 
 def resign(store: Store, owner: str) -> None:
     """Let another publisher begin at once; does nothing where this one does not lead."""
-    with store.begin(idle_s=_IDLE_S) as transaction:
+    with store.begin() as transaction:
         lease = leases.take(transaction, LEASE, owner, 0)
         if lease is not None:
             leases.release(transaction, lease)
@@ -122,7 +120,7 @@ def _collect(sent: _Sent, row: Waiting, delivery: Delivery) -> None:
 def _mark(
     store: Store, lease: Lease, sent: _Sent, now_us: int, lease_s: float
 ) -> PublishResult | None:
-    with store.begin(idle_s=_IDLE_S) as transaction:
+    with store.begin() as transaction:
         if not leases.hold(transaction, lease, lease_s):
             return None
         outbox.mark_published(transaction, sent.arrived, now_us)

@@ -28,9 +28,6 @@ from chargeback_worker.store.periods import PeriodState
 from chargeback_worker.store.pruned import RecordSums
 from chargeback_worker.usage.total import UsageSum
 
-# Should we be stopped half-way, ingest is not to wait for ever.
-_IDLE_S = 30
-
 
 class NeverRebuilt(Conflict):
     """What was booked stands by the totals that it was booked by."""
@@ -128,7 +125,7 @@ def _transaction(store: Store, rehearse: bool) -> Iterator[Transaction]:
         with store.read() as transaction:
             yield transaction
         return
-    with store.begin(idle_s=_IDLE_S) as transaction:
+    with store.begin() as transaction:
         periods.hold_off_closing(transaction)
         stored.hold_off_ingest(transaction)
         yield transaction

@@ -19,6 +19,11 @@ import sqlalchemy as sa
 from chargeback_worker.errors import Misconfigured, Unavailable
 from chargeback_worker.store.dialects import Dialect, dialect_for
 
+IDLE_S = 30
+"""A writing transaction that has waited for so long for its next statement is ended by a database
+that others use too. A process that was stopped in one would hold its locks for ever, and with them
+ingest, or the close of a month."""
+
 
 class UnreadableUrl(Misconfigured):
     """The text of database.url is no URL."""
@@ -58,6 +63,10 @@ class Transaction:
         """The database's clock, in microseconds."""
         return self.dialect.now_us(self.connection)
 
+    def end_when_idle(self, idle_s: int) -> None:
+        """From here on, a database that others use too ends it where so long no statement comes."""
+        self.dialect.end_when_idle(self.connection, idle_s)
+
 
 class Store:
     """A database by its URL. Connects when first used, not before."""
@@ -80,15 +89,14 @@ class Store:
     def begin(self, *, idle_s: int | None = None) -> Iterator[Transaction]:
         """One writing transaction: committed at the end, rolled back on any exception.
 
-        Where `idle_s` is given, a database that others use too ends it once it has waited for so
-        long for the next statement: whoever sleeps in it would hold its locks for ever.
+        It is ended after `IDLE_S` without a statement, or after `idle_s` where that is given: where
+        more is computed between two statements.
 
         Raises Unavailable where the database did not answer; whether a commit took effect can then
         be unknown, and every step can be done again.
         """
         with self.dialect.writing(self.name), self._transaction(self.engine) as transaction:
-            if idle_s is not None:
-                self.dialect.end_when_idle(transaction.connection, idle_s)
+            transaction.end_when_idle(IDLE_S if idle_s is None else idle_s)
             yield transaction
 
     @contextmanager

@@ -58,7 +58,7 @@ def quicken(environ: Mapping[str, str]) -> None:
         defaults = getattr(holder, name).__kwdefaults__
         assert "lease_s" in defaults, target
         defaults["lease_s"] = lease_s
-    for target in (f"{_CLOSE}:_START_IDLE_S", f"{_CLOSE}:_FINISH_IDLE_S", f"{_PUBLISH}:_IDLE_S"):
+    for target in ("chargeback_worker.store:IDLE_S", f"{_CLOSE}:SETTLING_IDLE_S"):
         _put(target, max(1, round(lease_s)))
     _tell_pokes()
     _tell_rounds()

@@ -1,26 +1,42 @@
-"""Whoever sleeps while it closes or publishes is cut off by PostgreSQL, and others get past."""
+"""Whoever sleeps in a transaction is cut off by PostgreSQL, and a month is closed all the same."""
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+import chargeback_worker.store as store_room
+from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.allocation.snapshot import Requested
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.errors import Unavailable
+from chargeback_worker.period import to_us
 from chargeback_worker.pipeline import close as close_step
-from chargeback_worker.pipeline import publish as publish_step
+from chargeback_worker.pipeline import mark_overdue as overdue_step
+from chargeback_worker.pipeline.allocate import allocate
+from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.pipeline.close import close
 from chargeback_worker.pipeline.closing.may_close import CloseInProgress
+from chargeback_worker.pipeline.create_invoice import create_invoice
+from chargeback_worker.pipeline.due import note_ends
+from chargeback_worker.pipeline.prune import prune
 from chargeback_worker.pipeline.publish import PublishResult, publish
+from chargeback_worker.pipeline.reopen import reopen
+from chargeback_worker.pipeline.save_rules import delete_rule, save_rules
 from chargeback_worker.reports.verify import verify
-from chargeback_worker.store import Store, outbox, periods, schema
+from chargeback_worker.store import Store, allocations, audit, outbox, periods, schema
 from tests.support.feed import Feed, usage
-from tests.support.ledger import NOW_US, OCTOBER, TERMS, act, closed
+from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, NOW_US, OCTOBER, TERMS, act, closed
 from tests.support.postgres import PostgresServer
 
 _WAIT_S = 20
+_PROJECTION = "chargeback_worker.pipeline.closing.projection.SETTLING_IDLE_S"
+_ALLOCATE = "chargeback_worker.pipeline.allocate.SETTLING_IDLE_S"
+_FAR_US = to_us(datetime(2027, 6, 1, tzinfo=UTC))
 TOPIC = "invoices"
 
 
@@ -72,7 +88,7 @@ def _sleep_in(
 def test_ingest_gets_past_who_sleeps_while_it_begins_to_close(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(close_step, "_START_IDLE_S", 1)
+    monkeypatch.setattr(store_room, "IDLE_S", 1)
     heir, came = Feed(other, partition=1), list[str]()
     _sleep_in(monkeypatch, periods, "start_closing", lambda: came.extend(heir.send(usage("c"))))
 
@@ -87,7 +103,7 @@ def test_ingest_gets_past_who_sleeps_while_it_begins_to_close(
 def test_another_closer_gets_past_who_sleeps_while_it_closes(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(close_step, "_FINISH_IDLE_S", 1)
+    monkeypatch.setattr(close_step, "SETTLING_IDLE_S", 1)
 
     def take_over() -> None:
         deadline = time.monotonic() + _WAIT_S
@@ -112,7 +128,7 @@ def test_another_publisher_gets_past_who_sleeps_with_the_lease_in_its_hands(
     store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed(store)
-    monkeypatch.setattr(publish_step, "_IDLE_S", 1)
+    monkeypatch.setattr(store_room, "IDLE_S", 1)
     broker = MemoryBroker()
     broker.create_topic(TOPIC, 1)
     sent: list[int] = []
@@ -130,3 +146,63 @@ def test_another_publisher_gets_past_who_sleeps_with_the_lease_in_its_hands(
         round_of(store, "sleeper")
 
     assert sent == [2]
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """`step` falls asleep after its next call of `holder.name`, with the locks that it then has."""
+
+    step: Callable[[Store], object]
+    holder: object = audit
+    name: str = "append"
+
+
+_RULE = {"rule_id": "r", "rule_type": "by_usage"}
+_TEAMS = {"teams": [{"team_id": "A", "members": []}]}
+_SLEEPS = {
+    "writing rules": Sleep(lambda store: save_rules(store, _RULE, act())),
+    "deleting a rule": Sleep(lambda store: delete_rule(store, "there", act())),
+    "writing the directory": Sleep(lambda store: apply_directory(store, _TEAMS, act())),
+    "reopening": Sleep(lambda store: reopen(store, OCTOBER, act(reason="a rule was missing"))),
+    "pruning": Sleep(lambda store: list(prune(store, timedelta(0), act(_FAR_US)))),
+    "making a draft": Sleep(
+        lambda store: create_invoice(store, NOVEMBER, Requested(Pair("A")), TERMS, act())
+    ),
+    "allocating": Sleep(
+        lambda store: allocate(store, NOVEMBER, TERMS, act()), allocations, "replace"
+    ),
+    "noting what is due": Sleep(
+        lambda store: note_ends(store, NOVEMBER, lambda: {}, AFTER_NOVEMBER_US),
+        periods,
+        "note_due",
+    ),
+    "marking what is overdue": Sleep(
+        lambda store: overdue_step.mark_overdue(store, _FAR_US), overdue_step, "tell"
+    ),
+}
+
+
+@pytest.mark.parametrize("doing", _SLEEPS)
+def test_a_month_is_closed_although_somebody_sleeps_while(
+    doing: str, store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = MemoryBroker()
+    broker.create_topic(TOPIC, 1)
+    save_rules(store, {"rule_id": "there", "rule_type": "by_usage"}, act())
+    closed(store)
+    publish(store, broker.producer(), TOPIC, owner="publisher", now_us=NOW_US)
+    Feed(store).send(*(usage(f"n{team}", "1", team=team, day="2026-11-02") for team in "AB"))
+    sleep = _SLEEPS[doing]
+    for limit in ("chargeback_worker.store.IDLE_S", _PROJECTION, _ALLOCATE):
+        monkeypatch.setattr(limit, 1)
+    done: list[bool] = []
+
+    def close_it() -> None:
+        done.append(closed(other, NOVEMBER, now_us=AFTER_NOVEMBER_US).closed_before)
+
+    _sleep_in(monkeypatch, sleep.holder, sleep.name, close_it)
+    with pytest.raises(Unavailable):
+        sleep.step(store)
+
+    assert done == [False]
+    assert verify(store).clean

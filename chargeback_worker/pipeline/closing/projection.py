@@ -10,7 +10,11 @@ from chargeback_worker.invoicing.build import draft_of
 from chargeback_worker.invoicing.invoice import Invoice
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.closing.may_close import CloseInProgress
-from chargeback_worker.pipeline.closing.settlement import Settlement, compute
+from chargeback_worker.pipeline.closing.settlement import (
+    SETTLING_IDLE_S,
+    Settlement,
+    compute,
+)
 from chargeback_worker.store import Transaction, drafts, periods, snapshots
 from chargeback_worker.store.periods import PeriodRow, PeriodState
 
@@ -51,6 +55,7 @@ def hold(transaction: Transaction, period: Period, zone: ZoneInfo) -> PeriodRow:
 
 
 def project(transaction: Transaction, row: PeriodRow, terms: Snapshot, now_us: int) -> Projection:
+    transaction.end_when_idle(SETTLING_IDLE_S)
     snapshot = snapshots.of_now(transaction, row.period.days(), terms)
     settlement = compute(transaction, row, snapshot, now_us=now_us, first_number=None, final=False)
     return Projection(snapshot, settlement)

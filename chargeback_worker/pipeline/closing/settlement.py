@@ -29,6 +29,10 @@ from chargeback_worker.store.closes import Close
 from chargeback_worker.store.periods import PeriodRow, PeriodState
 from chargeback_worker.usage.event import Grain
 
+SETTLING_IDLE_S = 1_800
+"""What a transaction that settles may wait between two statements: a large month is settled for
+minutes in which the database is asked nothing."""
+
 
 class NotConserved(Conflict):
     """What a close would book is not what was used. This must not happen: nothing is written."""

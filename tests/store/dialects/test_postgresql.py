@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from chargeback_worker.errors import Unavailable
-from chargeback_worker.pipeline import ingest as ingest_step
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store import Store, schema, usage
 from chargeback_worker.store.dialects import NewRecord
@@ -270,7 +269,7 @@ def test_a_worker_that_sleeps_in_its_transaction_is_cut_off(
     sa.event.listen(other.engine, "connect", _wait_no_longer)
     feed, heir = Feed(store), Feed(other, partition=1)
     feed.send(event("first of its month"))
-    monkeypatch.setattr(ingest_step, "_IDLE_S", 1)
+    monkeypatch.setattr("chargeback_worker.store.IDLE_S", 1)
     copied = dialect.copy_records
 
     def sleep(cursor: Cursor, records: Sequence[NewRecord]) -> None:
