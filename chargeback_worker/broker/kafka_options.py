@@ -51,7 +51,8 @@ WRITING: dict[str, Any] = {
     "max_block_ms": 5_000,
     "linger_ms": 5,
     "batch_size": 128 * 1024,
-    "max_request_size": _MIB,
+    # The topic decides what is too large; an invoice of some thousand lines may have several MiB.
+    "max_request_size": 16 * _MIB,
 }
 ALWAYS: dict[str, Any] = {
     "client_id": "chargeback",

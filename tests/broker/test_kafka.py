@@ -127,6 +127,19 @@ def test_sending_to_a_missing_topic_names_it(kafka: BrokerServer) -> None:
     broker.close()
 
 
+def test_what_is_too_large_is_for_the_topic_to_say(broker: KafkaBroker) -> None:
+    """An invoice of many lines is one message."""
+    large = bytes(range(256)) * 20_000
+    topic = make_topic(broker, max_message_bytes="8000000")
+    send_all(broker, topic, [b"small", large, b"small"])
+    place = TopicPartition(topic, 0)
+    reader = broker.reader()
+    reader.assign([place])
+    reader.seek_to_beginning([place])
+    assert [message.value for message in gather(reader, 3)] == [b"small", large, b"small"]
+    reader.close()
+
+
 def test_a_batch_that_cannot_be_decoded_is_named_and_does_not_hang(
     broker: KafkaBroker, kafka: BrokerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
