@@ -22,7 +22,16 @@ from chargeback_worker.pipeline.holding.older import find_causes
 from chargeback_worker.reports.offsets import offsets
 from chargeback_worker.reports.periods import period_standings
 from chargeback_worker.settings import Settings, duration_text
-from chargeback_worker.store import heartbeats, holds, installation, outbox, quarantine, schema
+from chargeback_worker.store import (
+    Store,
+    heartbeats,
+    holds,
+    installation,
+    outbox,
+    parked,
+    quarantine,
+    schema,
+)
 from chargeback_worker.store.cursors import Door
 from chargeback_worker.store.periods import PeriodState
 
@@ -263,8 +272,7 @@ def nothing_waits(patient: Patient) -> Iterator[Finding]:
         detail = f"{held:,} refused events are in quarantine"
         yield warn("quarantine", detail, "chargeback quarantine list")
     if backlog.parked:
-        fix = "chargeback periods names their months; mend what the broker refuses."
-        yield warn("outbox", f"{backlog.parked:,} messages are refused by the broker", fix)
+        yield _parked(store, backlog.parked)
     elif backlog.oldest_us is not None:
         since = format_us(backlog.oldest_us)
         detail = f"{backlog.messages:,} messages wait to be published since {since}"
@@ -272,6 +280,14 @@ def nothing_waits(patient: Patient) -> Iterator[Finding]:
     running = (beat for beat in heard if beat.at_us > now_us - _HEARD_WITHIN_US)
     named = ", ".join(f"{beat.role} at {beat.instance}" for beat in running)
     yield ok("worker", f"running: {named or 'none'}")
+
+
+def _parked(store: Store, count: int) -> Finding:
+    with store.read() as transaction:
+        first, *_ = parked.listed(transaction, parked=True, limit=1)
+    whose = first.key if count == 1 else f"{count:,} receivers, {first.key} first,"
+    fix = "Mend that, then: chargeback outbox release --reason TEXT"
+    return warn("outbox", f"messages to {whose} are parked: {first.reason}", fix)
 
 
 CHECKS: tuple[tuple[str, Check], ...] = (

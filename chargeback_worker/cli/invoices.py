@@ -34,6 +34,7 @@ from chargeback_worker.pipeline.change_status import change_status
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.pipeline.create_invoice import BadTaxRate, create_invoice
 from chargeback_worker.reports.invoices import list_invoices, read_status, show_invoice
+from chargeback_worker.reports.outbox import refusal_of
 
 invoices = typer.Typer(help="The invoices.", no_args_is_help=True)
 invoices.command(epilog="Example: chargeback invoices render INV-202610-0001 --format pdf")(render)
@@ -110,7 +111,10 @@ def show_(
     """Show one invoice with its lines."""
     with session(context).opened() as opened:
         document = show_invoice(opened.store, name)
+        refusal = refusal_of(opened.store, document["invoice"]["invoice_id"])
     _show(document["invoice"], output)
+    if refusal is not None:
+        note(f"What is new of it is not published. {refusal} See: chargeback outbox list --parked")
 
 
 @invoices.command(

@@ -21,6 +21,7 @@ from chargeback_worker.cli.explain import explain
 from chargeback_worker.cli.ingest import ingest
 from chargeback_worker.cli.invoices import invoices
 from chargeback_worker.cli.offsets import offsets
+from chargeback_worker.cli.outbox import outbox
 from chargeback_worker.cli.periods import close, periods, reopen
 from chargeback_worker.cli.preview import preview
 from chargeback_worker.cli.prune import prune
@@ -115,6 +116,7 @@ program.command(epilog="Example: chargeback periods -o json")(periods)
 program.add_typer(invoices, name="invoices")
 program.command(epilog="Example: chargeback explain INV-202610-0001 --line 3")(explain)
 program.add_typer(report, name="report")
+program.add_typer(outbox, name="outbox")
 program.add_typer(quarantine, name="quarantine")
 program.add_typer(offsets, name="offsets")
 program.command(epilog="Example: chargeback verify --period 2026-10")(verify)

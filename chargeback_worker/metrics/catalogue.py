@@ -109,7 +109,8 @@ CATALOGUE: Final = (
     Measure(
         "chargeback_outbox_parked_receivers",
         "gauge",
-        "Receivers whose messages are held because the broker refused one for ever.",
+        "Receivers whose messages are held because the broker refused one for ever; they go on by "
+        "chargeback outbox release.",
         stored=True,
     ),
     Measure(

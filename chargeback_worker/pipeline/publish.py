@@ -25,14 +25,19 @@ KEYS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What a round did: messages that arrived, and receivers newly parked.
+    """What a round did: messages that arrived, and why each receiver was parked that now is.
 
     `failure` is what ended the round early: a new producer is needed.
     """
 
     sent: int
-    parked: int
+    refusals: tuple[str, ...] = ()
     failure: Unavailable | None = None
+
+    @property
+    def parked(self) -> int:
+        """Receivers newly parked."""
+        return len(self.refusals)
 
 
 @dataclass(slots=True)
@@ -126,4 +131,4 @@ def _mark(
         outbox.mark_published(transaction, sent.arrived, now_us)
         invoices.acknowledge(transaction, sent.acknowledged, now_us)
         outbox.park(transaction, sent.refused)
-    return PublishResult(len(sent.arrived), len(sent.refused), sent.failure)
+    return PublishResult(len(sent.arrived), tuple(sent.refused.values()), sent.failure)

@@ -137,7 +137,8 @@ def _waits_for(transaction: Transaction, row: PeriodRow, facts: _Facts) -> Itera
 
 def _waits_for_publishing(unpublished: int, parked: int) -> Iterator[str]:
     if parked:
-        yield f"{_messages(parked)} that the broker refuses, so that its end is not announced"
+        refused = f"{_messages(parked)} that the broker refuses (chargeback outbox list --parked)"
+        yield f"{refused}, so that its end is not announced"
     if unpublished > parked:
         yield f"{_messages(unpublished - parked)} to be published"
 

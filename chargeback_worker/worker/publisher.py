@@ -94,5 +94,6 @@ class InvoicePublisher:
         if done.sent:
             _log.info("messages published", action="published", messages=done.sent)
         if done.parked:
-            _log.error("receivers parked", action="parked", receivers=done.parked)
+            error = f"{done.refusals[0]} See: chargeback outbox list --parked"
+            _log.error("receivers parked", action="parked", receivers=done.parked, error=error)
         return done

@@ -47,6 +47,8 @@ WANTED = {
     "quarantine show",
     "quarantine replay",
     "quarantine dismiss",
+    "outbox list",
+    "outbox release",
     "offsets show",
     "offsets accept-gap",
     "offsets skip",

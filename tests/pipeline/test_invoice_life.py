@@ -34,6 +34,7 @@ _ALWAYS_REACHED = (
     "sent became overdue, by the scheduler",
     "acknowledged while cancelled",
     "parked",
+    "released",
     "refused: AwaitsApproval",
     "refused: BilledAlready",
     "refused: EarlierReopened",

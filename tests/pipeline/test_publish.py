@@ -10,12 +10,15 @@ from chargeback_worker.invoicing.invoice import Invoice, Status
 from chargeback_worker.period import from_us
 from chargeback_worker.pipeline import publish as step
 from chargeback_worker.pipeline.publish import PublishResult, publish, resign
-from chargeback_worker.store import Store, leases
+from chargeback_worker.pipeline.release import NotParked, release
+from chargeback_worker.reports.verify import verify
+from chargeback_worker.store import Store, audit, leases, parked
+from chargeback_worker.store.audit import ReasonMissing
 from chargeback_worker.store.outbox import backlog
 from chargeback_worker.store.tables import invoice as invoice_table
 from chargeback_worker.store.tables import outbox
 from tests.support.feed import Feed, usage
-from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, NOW_US, closed, issued
+from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, NOW_US, act, closed, issued
 
 TOPIC = "invoices"
 SENT_US = NOW_US + 1_000_000
@@ -223,6 +226,93 @@ def test_the_end_of_a_month_is_announced_although_another_month_is_held_up(line:
     line.drain()
 
     assert _keys(line.arrived) == [("team:A", "1"), ("team:A", "2"), ("2026-11", "1")]
+
+
+MENDED = act(SENT_US, "max.message.bytes raised")
+
+
+def _refused(line: Line, *faults: SendFault) -> None:
+    """Messages of the first round end so; all that can be is sent then."""
+    line.broker.fail_sends(*faults)
+    line.round()
+    line.drain()
+
+
+def _parked(line: Line) -> dict[str, str | None]:
+    with line.store.read() as transaction:
+        return {row.key: row.reason for row in parked.listed(transaction, parked=True)}
+
+
+def test_a_receiver_that_is_released_goes_on_in_its_order_and_its_month_ends(line: Line) -> None:
+    _refused(line, SendFault.REFUSED)
+    assert _keys(line.arrived) == [("team:B", "1")]
+
+    assert release(line.store, MENDED, ["team:A"]) == ["team:A"]
+    line.drain()
+
+    assert _keys(line.arrived) == [
+        ("team:B", "1"),
+        ("team:A", "1"),
+        ("2026-10", "1"),
+        ("team:A", "2"),
+        ("2026-11", "1"),
+    ]
+    assert len(set(line.ids)) == 5
+    assert (line.waiting, _parked(line)) == (0, {})
+    assert verify(line.store).clean
+
+
+def test_who_released_it_and_why_is_kept(line: Line) -> None:
+    _refused(line, SendFault.REFUSED)
+    (refusal,) = _parked(line).values()
+
+    release(line.store, MENDED)
+
+    with line.store.read() as transaction:
+        (row,) = audit.about(transaction, "outbox")
+    assert (row.subject, row.action) == ("outbox:team:A", "outbox.release")
+    assert (row.actor, row.reason, row.at_us) == (MENDED.actor, MENDED.reason, MENDED.now_us)
+    assert row.before["refused"] == refusal
+    assert row.before["ce_id"].endswith(":1")
+
+
+def test_what_is_refused_once_more_is_parked_once_more(line: Line) -> None:
+    _refused(line, SendFault.REFUSED)
+    release(line.store, MENDED)
+
+    line.broker.fail_sends(SendFault.REFUSED)
+    done = line.round()
+
+    assert done is not None
+    assert (done.sent, done.parked) == (0, 1)
+    assert "refuses the message" in done.refusals[0]
+    assert list(_parked(line)) == ["team:A"]
+
+
+def test_only_those_that_are_named_are_released(line: Line) -> None:
+    _refused(line, SendFault.REFUSED, SendFault.REFUSED)
+    assert list(_parked(line)) == ["team:A", "team:B"]
+
+    assert release(line.store, MENDED, ["team:B"]) == ["team:B"]
+    line.drain()
+
+    assert _keys(line.arrived) == [("team:B", "1")]
+    assert list(_parked(line)) == ["team:A"]
+    assert release(line.store, MENDED) == ["team:A"]
+    assert release(line.store, MENDED) == []
+
+
+def test_one_that_is_not_parked_is_named_and_then_none_is_released(line: Line) -> None:
+    _refused(line, SendFault.REFUSED)
+
+    with pytest.raises(NotParked, match="'team:B'"):
+        release(line.store, MENDED, ["team:A", "team:B"])
+    with pytest.raises(ReasonMissing):
+        release(line.store, act(SENT_US))
+
+    assert list(_parked(line)) == ["team:A"]
+    with line.store.read() as transaction:
+        assert list(audit.about(transaction, "outbox")) == []
 
 
 def test_a_round_is_bounded_and_the_rounds_together_leave_nothing(

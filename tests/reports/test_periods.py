@@ -89,7 +89,8 @@ def test_a_closed_month_says_what_is_still_to_be_published(feed: Feed) -> None:
     standing = _standing(feed)
     assert (standing.unpublished, standing.parked) == (2, 1)
     assert standing.waits_for == (
-        "1 message that the broker refuses, so that its end is not announced",
+        "1 message that the broker refuses (chargeback outbox list --parked), so that its end is"
+        " not announced",
         "1 message to be published",
     )
 

@@ -15,6 +15,7 @@ from chargeback_worker.period import Period
 from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.pipeline.mark_overdue import mark_overdue
 from chargeback_worker.pipeline.publish import publish
+from chargeback_worker.pipeline.release import release
 from chargeback_worker.pipeline.save_rules import save_rules
 from chargeback_worker.store.periods import PeriodState
 from tests.support.invoice_life import drawn
@@ -133,6 +134,8 @@ class InvoiceLife(RuleBasedStateMachine):
 
     @_step()
     def the_next_month_is_closed(self) -> None:
+        """Before, whatever the broker refused is mended."""
+        self._release()
         for period in drawn.MONTHS:
             if self.books.month(period).state is not PeriodState.CLOSED:
                 self.witness.now_us = max(self.witness.now_us, self.witness.ends_us(period))
@@ -244,6 +247,14 @@ class InvoiceLife(RuleBasedStateMachine):
                 witness.acknowledged(message)
         if done.parked:
             witness.happened("parked")
+
+    def _release(self) -> None:
+        parked = sorted(message.key for message in self.witness.seen.messages if message.parked)
+        assert release(self.store, self.witness.act("the topic takes more")) == parked
+        self.books.audited.extend(["outbox.release"] * len(parked))
+        if parked:
+            self.witness.look_again()
+            self.witness.happened("released")
 
     def _nth(self, place: int) -> Invoice | None:
         there = sorted(self.witness.seen.invoices.values(), key=lambda row: row.invoice_id)
