@@ -15,11 +15,11 @@ from chargeback_worker.cli.output import note
 from chargeback_worker.cli.session import session
 from chargeback_worker.cli.workers import run_workers
 from chargeback_worker.errors import ChargebackError, Unavailable
-from chargeback_worker.period import Period
 from chargeback_worker.pipeline import heartbeat
-from chargeback_worker.pipeline.close import close
+from chargeback_worker.pipeline.close import CloseResult, close
+from chargeback_worker.pipeline.closing.may_close import CloseInProgress
 from chargeback_worker.pipeline.closing.settlement import terms_of
-from chargeback_worker.pipeline.due import Due, Waiting, due
+from chargeback_worker.pipeline.due import Cause, Due, Waiting, due
 from chargeback_worker.pipeline.mark_overdue import mark_overdue
 from chargeback_worker.reports.figures import figures
 from chargeback_worker.store import heartbeats
@@ -119,25 +119,36 @@ def run_worker(app: App, wanted: Set[RoleName], *, watched: bool = False) -> Bas
         monitor.close()
 
 
-def close_due(app: App) -> Period | None:
-    """Close the next period that is due; None if none is, or if it waits."""
+def close_due(app: App) -> CloseResult | None:
+    """Close the next period that is due, or find that another has; None if none is, or if it waits.
+
+    To wait for another closer is no failure.
+    """
     settings = app.settings
     found = due(app.store, now_us(), settings.billing.close_delay, app.usage_ends)
     if isinstance(found, Waiting):
-        _log.info(
-            "period waits",
-            action="period_waits",
-            period=str(found.period),
-            cause=found.cause.value,
-            detail=found.detail,
-        )
+        _tell_waiting(found)
     if not isinstance(found, Due):
         return None
     # The last look before numbers are taken: the database may be another one than at the start.
     app.compare_books()
     act = Act("scheduler", now_us())
-    close(app.store, found.period, terms_of(settings), act, owner=f"{app.instance}:scheduler")
-    return found.period
+    owner = f"{app.instance}:scheduler"
+    try:
+        return close(app.store, found.period, terms_of(settings), act, owner=owner)
+    except CloseInProgress as refusal:
+        _tell_waiting(Waiting(found.period, Cause.CLOSING, refusal.message))
+        return None
+
+
+def _tell_waiting(found: Waiting) -> None:
+    _log.info(
+        "period waits",
+        action="period_waits",
+        period=str(found.period),
+        cause=found.cause.value,
+        detail=found.detail,
+    )
 
 
 def _ingest(app: App) -> Role:

@@ -14,7 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from chargeback_worker.errors import ChargebackError
 from chargeback_worker.metrics import Metrics
-from chargeback_worker.period import Period
+from chargeback_worker.pipeline.close import CloseResult
 from chargeback_worker.worker.lifecycle import Beat
 
 _log = structlog.get_logger(__name__)
@@ -23,14 +23,14 @@ POKE_S = 30
 
 
 class Scheduler:
-    """`close_due` closes the next period that is due and returns it, or None if none is;
-    `mark_overdue` makes some invoices overdue and returns how many. Neither is called before
-    `compare` has found that the books are those of their topics: it raises if not, or if it
-    cannot tell."""
+    """`close_due` closes the next period that is due, or finds that another has, and returns the
+    close; None if none is. `mark_overdue` makes some invoices overdue and returns how many.
+    Neither is called before `compare` has found that the books are those of their topics: it raises
+    if not, or if it cannot tell."""
 
     def __init__(
         self,
-        close_due: Callable[[], Period | None],
+        close_due: Callable[[], CloseResult | None],
         mark_overdue: Callable[[], int],
         metrics: Metrics,
         compare: Callable[[], None],
@@ -87,8 +87,13 @@ class Scheduler:
             self._busy.clear()
 
     def _close_all(self) -> None:
-        while not self._ending.is_set() and (closed := self._close_due()) is not None:
-            _log.info("period closed", action="period_closed", period=str(closed))
+        while not self._ending.is_set() and (done := self._close_due()) is not None:
+            facts = {"period": str(done.close.period), "revision": done.close.revision}
+            if done.closed_before:
+                # It was due when it was asked for; whoever closed it since has said so.
+                _log.info("period found closed", action="period_found_closed", **facts)
+            else:
+                _log.info("period closed", action="period_closed", **facts)
 
     def _mark_all_overdue(self) -> None:
         while not self._ending.is_set() and (count := self._mark_overdue()):

@@ -17,6 +17,7 @@ from chargeback_worker.cli import run
 from chargeback_worker.errors import ChargebackError
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.close import CloseResult, close
+from chargeback_worker.pipeline.closing.may_close import CloseInProgress
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.settings import load
 from tests.faults.quick import quicken
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     (pipe,) = arguments
     quicken(os.environ)
     noting = _Noting()
-    # What the scheduler calls; it says only which month is closed, not by whom.
+    # What the scheduler calls, for which another closer at work is nothing to speak of.
     vars(run)["close"] = noting.close
     with app.opened(load({}, os.environ)) as opened, Path(pipe).open() as asking:
         _say("ready")
@@ -52,7 +53,11 @@ class _Noting:
     said = ""
 
     def close(self, *arguments: Any, **named: Any) -> CloseResult:
-        done = close(*arguments, **named)
+        try:
+            done = close(*arguments, **named)
+        except CloseInProgress as refusal:
+            self.said = type(refusal).__name__
+            raise
         self.said = "was closed" if done.closed_before else "closed"
         return done
 

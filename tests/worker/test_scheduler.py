@@ -1,14 +1,26 @@
 """The poke of the scheduler role."""
 
 import threading
+from collections.abc import Iterator
 
+import pytest
+import structlog
+
+from chargeback_worker import app
 from chargeback_worker.broker.errors import BrokerUnreachable
+from chargeback_worker.broker.memory import MemoryBroker
+from chargeback_worker.cli import run
 from chargeback_worker.errors import NotFound
 from chargeback_worker.metrics import Metrics
 from chargeback_worker.period import Period
+from chargeback_worker.pipeline.close import CloseResult, start_closing
 from chargeback_worker.pipeline.closing.held import BooksHeld
+from chargeback_worker.settings import load
+from chargeback_worker.store.closes import Close
 from chargeback_worker.store.holds import Hold
 from chargeback_worker.worker.scheduler import Scheduler
+from tests.support.feed import Feed, usage
+from tests.support.ledger import NOW_US, OCTOBER, TERMS, act, closed, set_lease
 
 HELD = BooksHeld(Hold(0, ("the topic is ahead",)))
 
@@ -17,8 +29,13 @@ def _as_ever() -> None:
     """The books are those of their topics."""
 
 
+def _close(month: int, *, closed_before: bool = False) -> CloseResult:
+    done = Close(Period(2026, month), 1, 0, "scheduler", 0, 0, 0, 0)
+    return CloseResult(done, closed_before)
+
+
 def test_a_poke_closes_all_that_is_due() -> None:
-    due = [Period(2026, 2), Period(2026, 1)]
+    due = [_close(2), _close(1)]
     scheduler = Scheduler(lambda: due.pop() if due else None, lambda: 0, Metrics("test"), _as_ever)
     scheduler.poke()
     assert not due
@@ -28,7 +45,7 @@ def test_a_poke_marks_all_that_is_overdue_also_where_a_close_fails() -> None:
     left = [7, 1000, 1000]
     metrics = Metrics("test")
 
-    def fails() -> Period:
+    def fails() -> CloseResult:
         raise NotFound("no such thing", "look elsewhere")
 
     Scheduler(fails, lambda: left.pop() if left else 0, metrics, _as_ever).poke()
@@ -38,7 +55,7 @@ def test_a_poke_marks_all_that_is_overdue_also_where_a_close_fails() -> None:
 
 
 def test_a_close_is_tried_also_where_marking_fails() -> None:
-    due = [Period(2026, 1)]
+    due = [_close(1)]
     metrics = Metrics("test")
 
     def fails() -> int:
@@ -52,11 +69,11 @@ def test_a_close_is_tried_also_where_marking_fails() -> None:
 
 def test_a_worker_that_ends_begins_no_further_close() -> None:
     stop = threading.Event()
-    closed: list[Period] = []
+    closed: list[CloseResult] = []
 
-    def close_due() -> Period:
+    def close_due() -> CloseResult:
         # There is always another month; the role is asked to end during the first.
-        closed.append(Period(2026, 1))
+        closed.append(_close(1))
         stop.set()
         scheduler._ending.wait(30)
         return closed[-1]
@@ -70,7 +87,7 @@ def test_a_worker_that_ends_begins_no_further_close() -> None:
 
 
 def test_nothing_is_closed_nor_told_before_the_books_are_compared_with_their_topics() -> None:
-    due, left = [Period(2026, 1)], [7]
+    due, left = [_close(1)], [7]
     refusals = [BrokerUnreachable("memory", "it is away"), ValueError(), HELD]
     metrics = Metrics("test")
     said: list[str | None] = []
@@ -107,3 +124,65 @@ def test_after_a_failure_the_books_are_compared_again() -> None:
     for _ in range(4):
         scheduler.poke()
     assert len(compared) == 2
+
+
+def test_only_who_has_closed_a_month_says_so() -> None:
+    due = [_close(2, closed_before=True), _close(1)]
+    scheduler = Scheduler(lambda: due.pop() if due else None, lambda: 0, Metrics("test"), _as_ever)
+    with structlog.testing.capture_logs() as told:
+        scheduler.poke()
+    assert [(line["action"], line["period"], line["revision"]) for line in told] == [
+        ("period_closed", "2026-01", 1),
+        ("period_found_closed", "2026-02", 1),
+    ]
+
+
+@pytest.fixture
+def october(ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[app.App]:
+    """A worker's view of books of which October is due, and a broker without any usage."""
+    broker = MemoryBroker()
+    for topic in ("usage-events", "invoices"):
+        broker.create_topic(topic, 1)
+    monkeypatch.setattr(app, "open_broker", lambda settings: broker)
+    monkeypatch.setattr(app, "now_us", lambda: NOW_US)
+    monkeypatch.setattr(run, "now_us", lambda: NOW_US)
+    settings = load({"database.url": ready_url, "billing.first_period": "2026-10"}, {})
+    with app.opened(settings) as opened:
+        Feed(opened.store).send(usage("a"))
+        yield opened
+
+
+def test_a_month_that_another_closes_since_it_was_found_due_is_found_closed(
+    october: app.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = october.compare_books
+
+    def overtaken() -> None:
+        compare()
+        closed(october.store)
+
+    monkeypatch.setattr(october, "compare_books", overtaken)
+    done = run.close_due(october)
+    assert done is not None
+    assert (done.close.period, done.closed_before) == (OCTOBER, True)
+    assert run.close_due(october) is None
+
+
+def test_a_month_that_another_is_closing_is_waited_for_and_has_not_failed(
+    october: app.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = october.compare_books
+
+    def overtaken() -> None:
+        compare()
+        start_closing(october.store, OCTOBER, TERMS, act(), owner="another")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(october, "compare_books", overtaken)
+        with structlog.testing.capture_logs() as told:
+            assert run.close_due(october) is None
+    assert [(line["action"], line["cause"]) for line in told] == [("period_waits", "closing")]
+    set_lease(october.store, OCTOBER, lasting_s=0)
+    done = run.close_due(october)
+    assert done is not None
+    assert (done.close.period, done.closed_before) == (OCTOBER, False)
