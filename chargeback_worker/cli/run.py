@@ -33,6 +33,7 @@ from chargeback_worker.worker.monitor import Monitor
 from chargeback_worker.worker.processes import end_with_parent
 from chargeback_worker.worker.publisher import InvoicePublisher
 from chargeback_worker.worker.scheduler import Scheduler
+from chargeback_worker.worker.start import Start
 
 _log = structlog.get_logger(__name__)
 
@@ -63,7 +64,11 @@ def run(
         int | None, typer.Option(hidden=True, help="Which of several this process is.")
     ] = None,
 ) -> None:
-    """Run the worker until SIGTERM, which ends it in order."""
+    """Run the worker until SIGTERM, which ends it in order.
+
+    A broker that does not answer is waited for, at the start too: /readyz says so. Exit code 3 for
+    a fault of the configuration, 4 where the database does not answer at the start.
+    """
     if worker_number is not None:
         end_with_parent()
     settings = session(context).settings()
@@ -85,10 +90,9 @@ def run(
             )
         return run_workers(session(context), workers)
     with session(context).opened() as app, app.store.only_worker():
-        kafka = settings.kafka
-        app.require_topics(kafka.usage_topic, kafka.invoices_topic)
+        start = _start(app)
         suit_batches()
-        ended = run_worker(app, wanted, watched=worker_number is not None)
+        ended = run_worker(app, wanted, watched=worker_number is not None, start=start)
     if isinstance(ended, ChargebackError):
         raise ended
     if ended is not None:
@@ -96,13 +100,31 @@ def run(
         raise typer.Exit(1)
 
 
-def run_worker(app: App, wanted: Set[RoleName], *, watched: bool = False) -> BaseException | None:
+def _start(app: App) -> Start | None:
+    """What roles have to wait for; None where all is there. Raises what no waiting mends."""
+    kafka = app.settings.kafka
+
+    def check() -> None:
+        app.require_topics(kafka.usage_topic, kafka.invoices_topic)
+
+    try:
+        check()
+    except Unavailable as error:
+        return Start(check, error)
+    return None
+
+
+def run_worker(
+    app: App, wanted: Set[RoleName], *, watched: bool = False, start: Start | None = None
+) -> BaseException | None:
     """Run those roles and the metrics port until a signal; what ended them otherwise.
 
     A process that is `watched` by another leaves it to that one to lose patience.
     """
     health = Health(monotonic_s)
     roles = [_ROLES[name](app) for name in _ROLES if name in wanted]
+    if start is not None:
+        roles = [start.before(role) for role in roles]
     settings, names = app.settings, [role.name for role in roles]
     app.metrics.watch_store(
         lambda: figures(app.store, now_us(), settings.billing.close_delay), now_us

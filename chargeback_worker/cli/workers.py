@@ -13,7 +13,7 @@ import typer
 from chargeback_worker.app import App
 from chargeback_worker.cli.door import ExitCode
 from chargeback_worker.cli.session import Session
-from chargeback_worker.errors import Misconfigured
+from chargeback_worker.errors import Misconfigured, Unavailable
 from chargeback_worker.settings import Settings
 from chargeback_worker.worker.processes import run_processes
 
@@ -69,8 +69,13 @@ def _check(app: App, count: int) -> None:
     if app.store.dialect.one_worker:
         raise OneWorkerOnly(app.store.name, count)
     kafka = app.settings.kafka
-    app.require_topics(kafka.usage_topic, kafka.invoices_topic)
-    described = app.broker.describe(kafka.usage_topic)
+    try:
+        app.require_topics(kafka.usage_topic, kafka.invoices_topic)
+        described = app.broker.describe(kafka.usage_topic)
+    except Unavailable as error:
+        # Each child waits for it.
+        _log.warning("waiting at the start", action="start_waits", error=str(error))
+        return
     if described is not None and described.partitions < count:
         _log.warning(
             "more workers than partitions: some will have nothing to read",

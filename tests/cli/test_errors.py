@@ -144,6 +144,11 @@ def test_a_broker_that_is_not_there_ends_with_4(
         _told(nowhere(*command), 4, f"The broker at {address} did not answer")
 
 
+def test_a_worker_whose_database_is_away_at_its_start_ends_with_4() -> None:
+    nowhere = Command(["--database", f"postgresql://127.0.0.1:{free_port()}/books"])
+    _told(nowhere("run"), 4, "is not reachable", "Check database.url")
+
+
 def test_a_missing_topic_ends_with_3(sqlite_chargeback: Command, any_broker: BrokerServer) -> None:
     at_broker = sqlite_chargeback.having(
         "--broker", any_broker.bootstrap_servers, "--set", "kafka.usage_topic=nobody-made-this"

@@ -23,6 +23,7 @@ from tests.support.brokers import BrokerServer
 from tests.support.command import Command
 from tests.support.ladder import free_port
 from tests.support.postgres import PostgresServer
+from tests.support.proxy import Proxy
 
 LIMIT_S = 120.0
 PARTITIONS = 4
@@ -175,6 +176,19 @@ def test_a_fault_that_one_worker_alone_meets_and_no_new_start_mends_ends_all(
             assert workers.wait_for_the_end_of_all() == 3
             assert "Error: The metrics port 127.0.0.1:" in workers.last_words
             assert "Traceback" not in workers.last_words
+
+
+def test_workers_that_start_before_their_broker_wait_for_it(flowing: Scene, tmp_path: Path) -> None:
+    port = free_port()
+    away = _settings(flowing, CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS=f"127.0.0.1:{port}")
+    with _workers(tmp_path / "log", away, 2) as workers:
+        # Whoever starts them has seen it, and each of them.
+        workers.wait(lambda: len(workers.lines("start_waits")) == 3)
+        assert not workers.lines("worker_ended")
+        with Proxy(int(flowing.flow.servers.rpartition(":")[2]), port=port):
+            workers.wait(lambda: workers.all_is_shared(2))
+            workers.process.terminate()
+            assert workers.wait_for_the_end_of_all() == 0
 
 
 def test_more_workers_than_partitions_are_warned_of(flowing: Scene, tmp_path: Path) -> None:
