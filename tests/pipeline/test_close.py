@@ -28,6 +28,8 @@ from chargeback_worker.pipeline.closing.may_close import (
 )
 from chargeback_worker.pipeline.closing.settlement import NotConserved
 from chargeback_worker.pipeline.due import note_ends
+from chargeback_worker.pipeline.reopen import reopen
+from chargeback_worker.reports.verify import verify
 from chargeback_worker.store import (
     Store,
     allocations,
@@ -410,6 +412,49 @@ def test_a_dry_run_shows_what_a_close_books_and_writes_nothing(store: Store) -> 
     with pytest.raises(PeriodIsClosed):
         dry_run(store, OCTOBER, TERMS, NOW_US)
     assert dry_run(store, SEPTEMBER, TERMS, NOW_US).books.booked == 0
+
+
+def test_a_dry_run_of_late_usage_and_of_a_correction_is_what_the_close_then_books(
+    store: Store,
+) -> None:
+    feed = Feed(store)
+    feed.send(*_OCTOBER_USAGE)
+    closed(store)
+    feed.send(usage("late", "5", team="A"), usage("own", "7", team="B", day="2026-11-04"))
+    _same_as_shown(store, NOVEMBER, revision=1)
+    reopen(store, OCTOBER, act(reason="usage was missing"))
+    feed.send(usage("missing", "-2", team="B"))
+    _same_as_shown(store, OCTOBER, revision=2)
+
+
+def _same_as_shown(store: Store, period: Period, revision: int) -> None:
+    """Line by line and number by number."""
+    shown = dry_run(store, period, TERMS, AFTER_NOVEMBER_US)
+    done = closed(store, period, now_us=AFTER_NOVEMBER_US).close
+    billed = [row for row in issued(store, period) if row.revision == revision]
+    assert shown.revision == done.revision == revision
+    assert billed
+    assert list(shown.books.invoices) == billed
+    with store.read() as transaction:
+        booked = bookings.of_close(transaction, period, revision)
+    assert list(shown.owed) == [row.owed for row in booked]
+    assert (shown.books.booked, shown.books.subtotal, shown.books.unallocated) == (
+        done.booked,
+        done.invoiced,
+        done.unallocated,
+    )
+
+
+def test_months_before_the_first_period_are_closed_by_hand_in_any_order(store: Store) -> None:
+    feed = Feed(store)
+    august = Period(2026, 8)
+    feed.send(usage("sep", "3", day="2026-09-04"), usage("aug", "2", day="2026-08-04"))
+    feed.send(*_OCTOBER_USAGE)
+
+    for month, cost in ((OCTOBER, 33_010_000_001), (SEPTEMBER, 3 * NANO), (august, 2 * NANO)):
+        assert closed(store, month).close.booked == cost
+
+    assert verify(store).clean
 
 
 def test_a_month_is_closed_only_once_it_is_over(store: Store) -> None:

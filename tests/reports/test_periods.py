@@ -8,10 +8,12 @@ import sqlalchemy as sa
 from chargeback_worker.invoicing.document import encode
 from chargeback_worker.money import NANO
 from chargeback_worker.period import Period, to_us
+from chargeback_worker.pipeline import close as close_step
 from chargeback_worker.pipeline.close import start_closing
 from chargeback_worker.pipeline.due import note_ends
 from chargeback_worker.reports.periods import PeriodStanding, list_periods, period_standings
 from chargeback_worker.store import Store
+from chargeback_worker.store.periods import PeriodState
 from chargeback_worker.store.tables import invoice, outbox
 from tests.support.feed import Feed, set_state, usage
 from tests.support.ledger import NOVEMBER, NOW_US, OCTOBER, SEPTEMBER, TERMS, act, closed
@@ -68,6 +70,26 @@ def test_a_month_says_what_it_waits_for(feed: Feed) -> None:
     start_closing(store, SEPTEMBER, TERMS, act(), owner="somebody")
     (waiting,) = _standing(feed, SEPTEMBER).waits_for
     assert waiting.startswith("somebody, who is closing it until 2")
+
+
+def test_a_close_that_failed_is_told_with_its_fault(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(close_step, "finish_closing", fail)
+        with pytest.raises(RuntimeError):
+            closed(feed.store)
+
+    standing = _standing(feed)
+    assert standing.row.state is PeriodState.OPEN
+    assert standing.waits_for == ("another try after 1 that failed: RuntimeError('a bug')",)
+    (row, *_) = list_periods(feed.store, now_us=NOW_US, close_delay=DELAY)["periods"]
+    assert (row["failures"], row["failure"]) == (1, "RuntimeError('a bug')")
+    closed(feed.store)
+    assert (_standing(feed).row.failures, _standing(feed).row.failure) == (0, None)
 
 
 def test_a_reopened_month_waits_for_a_person_and_holds_up_the_others(feed: Feed) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from chargeback_worker import app
@@ -13,14 +14,17 @@ from chargeback_worker.cli import run
 from chargeback_worker.errors import NotFound
 from chargeback_worker.metrics import Metrics
 from chargeback_worker.period import Period
+from chargeback_worker.pipeline import close as close_step
 from chargeback_worker.pipeline.close import CloseResult, start_closing
 from chargeback_worker.pipeline.closing.held import BooksHeld
 from chargeback_worker.settings import load
 from chargeback_worker.store.closes import Close
 from chargeback_worker.store.holds import Hold
+from chargeback_worker.store.periods import PeriodState
+from chargeback_worker.store.tables import billing_period
 from chargeback_worker.worker.scheduler import Scheduler
 from tests.support.feed import Feed, usage
-from tests.support.ledger import NOW_US, OCTOBER, TERMS, act, closed, set_lease
+from tests.support.ledger import NOW_US, OCTOBER, TERMS, act, closed, period_row, set_lease
 
 HELD = BooksHeld(Hold(0, ("the topic is ahead",)))
 
@@ -150,6 +154,35 @@ def october(ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[app.App
     with app.opened(settings) as opened:
         Feed(opened.store).send(usage("a"))
         yield opened
+
+
+def test_a_close_that_fails_is_alarmed_and_tried_again_later(
+    october: app.App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics("test")
+    scheduler = Scheduler(lambda: run.close_due(october), lambda: 0, metrics, _as_ever)
+
+    def poked() -> list[str]:
+        with structlog.testing.capture_logs() as told:
+            scheduler.poke()
+        return [line["action"] for line in told]
+
+    def fail(*_: object) -> None:
+        raise NotFound("no such rate", "look elsewhere")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(close_step, "check_conserved", fail)
+        assert poked() == ["close_failed"]
+    assert scheduler._trouble == "no such rate"
+    row = period_row(october.store)
+    assert (row.state, row.failures, row.failure) == (PeriodState.OPEN, 1, "no such rate")
+    # Its time has not come: it is not tried, and that is no failure.
+    assert poked() == ["period_waits"]
+    assert metrics.close_failures._value.get() == 1
+    with october.store.begin() as transaction:
+        transaction.execute(sa.update(billing_period).values(retry_us=transaction.now_us()))
+    assert poked() == ["period_closed"]
+    assert metrics.close_failures._value.get() == 1
 
 
 def test_a_month_that_another_closes_since_it_was_found_due_is_found_closed(
