@@ -11,7 +11,7 @@ from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.invoice import allocation_id
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.closing.settlement import SETTLING_IDLE_S
-from chargeback_worker.store import Store, allocations, origins, periods, snapshots
+from chargeback_worker.store import Store, allocations, drafts, origins, periods, snapshots
 from chargeback_worker.store.allocations import Run, RunPart
 from chargeback_worker.store.audit import Act
 
@@ -24,7 +24,7 @@ def allocate(store: Store, period: Period, terms: Snapshot, act: Act) -> Run | N
     """
     with store.begin(idle_s=SETTLING_IDLE_S) as transaction:
         # No close may begin meanwhile: its bookings would stand beside a run.
-        transaction.dialect.share_periods(transaction.connection, [period.number])
+        drafts.hold(transaction, period)
         row = periods.standing(transaction, period, ZoneInfo(terms.timezone))
         if not row.state.takes_usage:
             return None

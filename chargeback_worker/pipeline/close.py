@@ -102,6 +102,9 @@ def start_closing(
     if forced:
         act.require_reason("close a period before all its usage is stored")
     with store.begin() as transaction:
+        # Whoever makes a draft may take minutes. To wait for that is first: ingest waits for all
+        # who wait for the period itself.
+        drafts.hold(transaction, period)
         periods.hold_off_closing(transaction)
         transaction.dialect.own_period(transaction.connection, period.number)
         row = periods.find_or_make(transaction, period, ZoneInfo(terms.timezone))

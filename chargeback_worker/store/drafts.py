@@ -12,7 +12,8 @@ from chargeback_worker.store.tables import invoice_line as line_table
 
 
 def hold(transaction: Transaction, period: Period) -> None:
-    """Let nobody else make drafts of a month until this transaction ends."""
+    """Let nobody else make drafts of a month, run its rules, or begin to close it until this
+    transaction ends. Ingest goes on beside it, also where a close waits for it."""
     # No month has a number below 0.
     transaction.dialect.own_period(transaction.connection, -period.number)
 

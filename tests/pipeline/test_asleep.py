@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from chargeback_worker.store import Store, allocations, audit, outbox, periods, 
 from tests.support.feed import Feed, usage
 from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, NOW_US, OCTOBER, TERMS, act, closed
 from tests.support.postgres import PostgresServer
+from tests.support.upkeep import wait_until_one_waits
 
 _WAIT_S = 20
 _PROJECTION = "chargeback_worker.pipeline.closing.projection.SETTLING_IDLE_S"
@@ -180,6 +182,33 @@ _SLEEPS = {
         lambda store: overdue_step.mark_overdue(store, _FAR_US), overdue_step, "tell"
     ),
 }
+
+
+@pytest.mark.parametrize("doing", ["making a draft", "allocating"])
+def test_ingest_goes_on_while_a_close_waits_for_somebody_who_is(
+    doing: str, url: str, store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heir, came, done = Feed(other, partition=1), list[str](), list[bool]()
+    heir.send(usage("n", "1", team="A", day="2026-11-02"))
+    third = Store(url)
+    closer = Thread(
+        target=lambda: done.append(closed(third, NOVEMBER, now_us=AFTER_NOVEMBER_US).closed_before)
+    )
+
+    def meanwhile() -> None:
+        closer.start()
+        wait_until_one_waits(other)
+        came.extend(heir.send(usage("m", "1", team="A", day="2026-11-03")))
+        assert done == []
+
+    sleep = _SLEEPS[doing]
+    _sleep_in(monkeypatch, sleep.holder, sleep.name, meanwhile)
+    sleep.step(store)
+    closer.join(_WAIT_S)
+    third.close()
+
+    assert (came, done) == (["accepted"], [False])
+    assert verify(store).clean
 
 
 @pytest.mark.parametrize("doing", _SLEEPS)

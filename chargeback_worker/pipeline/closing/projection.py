@@ -46,11 +46,10 @@ class Projection:
 def hold(transaction: Transaction, period: Period, zone: ZoneInfo) -> PeriodRow:
     """The period, which nobody begins to close, and whose drafts nobody else makes, until the
     transaction ends. Raises CloseInProgress."""
-    transaction.dialect.share_periods(transaction.connection, [period.number])
+    drafts.hold(transaction, period)
     row = periods.standing(transaction, period, zone)
     if row.state is PeriodState.CLOSING:
         raise CloseInProgress(row)
-    drafts.hold(transaction, period)
     return row
 
 
