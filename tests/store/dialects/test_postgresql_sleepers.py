@@ -120,14 +120,18 @@ def test_what_was_ended_is_rolled_back_and_told_as_a_database_that_is_away(
                     ended.extend(sleepers.end(connection))
         assert became == ["stored"]
 
-    with pytest.raises(Unavailable, match="not reachable"), store.begin() as transaction:
-        raw = transaction.connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)
-        with raw.cursor() as cursor, cursor.copy("COPY wanted FROM STDIN") as copy:
-            copy.write(_MUCH)
-            _until(store, "state = 'active' AND wait_event = 'ClientRead'")
-            wake()
-            copy.write(_MUCH)
+    def sleep() -> None:
+        with store.begin() as transaction:
+            raw = transaction.connection.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)
+            with raw.cursor() as cursor, cursor.copy("COPY wanted FROM STDIN") as copy:
+                copy.write(_MUCH)
+                _until(store, "state = 'active' AND wait_event = 'ClientRead'")
+                wake()
+                copy.write(_MUCH)
+
+    with pytest.raises(Unavailable, match="not reachable"):
+        sleep()
     (said,) = ended
     assert "slept in the midst of a statement" in said
     with store.read() as transaction:
