@@ -9,8 +9,11 @@ QUIX := .venv-quix
 DEMO_FOLDER ?= chargeback-demo
 # Each of these processes starts a broker and a database of its own.
 TESTS_AT_ONCE ?= 2
+SEEDS ?= 1000
+STORE ?= sqlite
+FIRST ?= 0
 
-.PHONY: help demo run test lint bench test-faults lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +40,9 @@ bench: $(VENV)/dev.installed ## how fast it is, as ratios of one run; FULL=1: wi
 
 test-faults: $(VENV)/dev.installed ## real processes, Kafka and PostgreSQL, broken in every way; long
 	$(BIN)/python -m tests.faults
+
+simulate-faults: $(VENV)/dev.installed ## SEEDS=1000 drawn interleavings on STORE=sqlite, from the seed FIRST=0 on
+	$(BIN)/python -m tests.interleaving --seeds $(SEEDS) --store $(STORE) --first $(FIRST)
 
 lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock

