@@ -120,11 +120,6 @@ FAULTS: dict[str, Fault] = {
         lambda real: real.replace("pg_postmaster_start_time()::text", "''"),
         f"{_TEST_KEYS}::test_what_was_learned_of_another_run_of_the_server_is_not_trusted",
     ),
-    "what was learned of a table is trusted of its successor": Fault(
-        f"{_KEYS}:_SEGMENTS",
-        lambda real: real.replace("relname, pg_class.oid", "relname"),
-        f"{_TEST_KEYS}::test_what_was_learned_of_a_table_says_nothing_of_another_of_its_name",
-    ),
     "a cursor is moved wherever it stands": Fault(
         "chargeback_worker.store.cursors:advance",
         _moved_from_anywhere,

@@ -2,19 +2,26 @@
 
 import importlib
 import os
-
-from tests.planted.faults import FAULTS
+from collections.abc import Callable
+from typing import Any
 
 PLANT = "CHARGEBACK_TEST_PLANT"
 
 
 def pytest_configure() -> None:
+    from tests.planted.faults import FAULTS
+
     fault = FAULTS[os.environ[PLANT]]
-    module, _, path = fault.target.partition(":")
+    put_in_place(fault.target, fault.instead)
+
+
+def put_in_place(target: str, instead: Callable[[Any], Any]) -> None:
+    """Put what `instead` makes of it in the place of what `target` (module:name) names."""
+    module, _, path = target.partition(":")
     *owners, name = path.split(".")
     holder = importlib.import_module(module)
     for owner in owners:
         holder = getattr(holder, owner)
     # Of a class what it holds, not what it gives: a property is not asked.
     found = vars(holder)[name]
-    setattr(holder, name, fault.instead(found))
+    setattr(holder, name, instead(found))
