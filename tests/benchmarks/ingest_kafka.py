@@ -65,6 +65,7 @@ def on_kafka(
         for name, url in full.items():
             grown = workers.drain(url, servers, bench.topic, load.events, bench.folder)
             yield _figure(f"growth_worker_{name}", [grown], "rate", "events/s").beside(one)
+            yield _figure(f"rss_mb_{name}", [grown], "mb", "MB")
 
 
 @dataclass(frozen=True, slots=True)

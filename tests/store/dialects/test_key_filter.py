@@ -1,5 +1,6 @@
 """What was put in is never denied; whatever else it says only costs time."""
 
+import tracemalloc
 from random import Random
 
 from hypothesis import given
@@ -22,3 +23,11 @@ def test_most_strangers_are_denied() -> None:
     full.add(draw.randbytes(16 * 200_000))
     strangers = [draw.randbytes(16) for _ in range(20_000)]
     assert len(full.perhaps(strangers)) < 20
+
+
+def test_a_filter_without_anything_denies_everything_and_takes_no_memory() -> None:
+    tracemalloc.start()
+    assert KeyFilter().perhaps([bytes(16), b"\xff" * 16]) == []
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
