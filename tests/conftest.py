@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from chargeback_worker.store import Store, schema
 from tests.support.brokers import BrokerServer, broker_ladder, embedded_ladder, kafka_ladder
@@ -26,6 +27,10 @@ for _name in list(os.environ):
 
 # A test that takes the broker away would otherwise fill its report with the client's complaints.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+# Time decides nothing: not how long a try may take, nor how long it may take to draw one.
+settings.register_profile("chargeback", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("chargeback")
 
 _kafka = kafka_ladder()
 _embedded = embedded_ladder()

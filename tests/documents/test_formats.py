@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargeback_worker.documents.facts import Facts
@@ -140,7 +140,7 @@ def test_a_hostile_name_breaks_no_format(name: str, form: str) -> None:
         assert "1.23" in "".join(pdf_pages(content))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=150)
 @given(st.text(min_size=1, max_size=80))
 def test_no_text_is_ever_markup_or_a_formula(name: str) -> None:
     facts = documents.hostile(name)
@@ -148,7 +148,7 @@ def test_no_text_is_ever_markup_or_a_formula(name: str) -> None:
     _check_cells(csv_rows(render(facts, "csv")))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=25)
 @given(st.text(min_size=1, max_size=80))
 def test_no_text_keeps_a_pdf_from_being_made(name: str) -> None:
     facts = documents.hostile(name)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargeback_worker.allocation.pair import Pair
@@ -51,7 +51,6 @@ def entries(view: View) -> dict[str, str]:
 
 
 # Locales are loaded when they are first asked for.
-@settings(deadline=None)
 @given(st.lists(_LINES, max_size=12))
 def test_what_is_shown_adds_up(lines: list[InvoiceLine]) -> None:
     view = view_of(documents.facts(invoice(lines)))

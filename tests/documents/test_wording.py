@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 from babel import localedata
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargeback_worker.documents.characters import shown
@@ -23,7 +23,6 @@ def read(text: str, locale: str) -> str:
 
 
 # Locales are loaded when they are first asked for.
-@settings(deadline=None)
 @given(st.integers(-(10**40), 10**40), st.sampled_from(LOCALES))
 def test_a_number_has_all_its_digits_in_every_locale(nano: int, locale: str) -> None:
     wording = wording_of(locale)

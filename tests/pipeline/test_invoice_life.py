@@ -52,7 +52,6 @@ def _walk(new_store: NewStore, examples: int, steps: int, **how: Any) -> Counter
     tried = settings(
         max_examples=examples,
         stateful_step_count=steps,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
         **how,

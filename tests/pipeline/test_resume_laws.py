@@ -185,7 +185,7 @@ _WALKS = st.lists(st.tuples(st.sampled_from(_STEPS), st.integers(0, 11)), min_si
 def _tried(new_books: NewBooks, examples: int, **how: Any) -> Counter[str]:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), **how)
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), **how)
     @given(_WALKS)
     def walk(steps: list[tuple[str, int]]) -> None:
         _walk(new_books, steps, seen)

@@ -67,7 +67,7 @@ def test_another_seed_has_no_id_in_common() -> None:
     assert not one & other
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32),
     rates=anomalies,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chargeback_worker.store import Store, rows
@@ -47,7 +47,6 @@ def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield from opened(url)
 
 
-@settings(deadline=None)
 @given(written=st.lists(_row, max_size=12), at_once=st.integers(1, 5))
 def test_rows_are_read_back_as_they_were_written(
     empty: Store, written: list[tuple[Any, ...]], at_once: int

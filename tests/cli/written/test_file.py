@@ -59,7 +59,7 @@ def fault_of(folder: Path, content: str | bytes, name: str = "rules.yaml") -> st
     return str(fault.value).removeprefix(f"{folder}/")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.binary(max_size=60) | characters.map(lambda text: text.encode("utf-8", "replace")))
 def test_any_bytes_are_a_document_or_our_refusal(tmp_path: Path, content: bytes) -> None:
     for name in ("rules.yaml", "rules.json", "rules"):
