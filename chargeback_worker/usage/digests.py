@@ -24,7 +24,7 @@ def identity_digest(source: str, usage_id: str) -> bytes:
 
 
 def content_digest(
-    time_us: int,
+    time_us: int | None,
     team: str | None,
     user: str | None,
     agent: str | None,
@@ -33,7 +33,10 @@ def content_digest(
     cost: int,
     labels: Sequence[str | None],
 ) -> bytes:
-    """What must agree for a repeated event to be a duplicate and not a conflict."""
+    """What must agree for a repeated event to be a duplicate and not a conflict.
+
+    `time_us` is None of an event that says none, and was counted at its time of receipt.
+    """
     digest = _CONTENT.copy()
     digest.update(_encode((time_us, team, user, agent, resource_type, quantity, cost, labels)))
     return digest.digest()

@@ -31,6 +31,7 @@ __all__ = [
     "RawEvent",
     "Reader",
     "Reason",
+    "Received",
     "RefusedEvent",
     "UnknownTimezone",
     "UsageEvent",
@@ -42,6 +43,7 @@ DEFAULT_RESOURCE_TYPE = "query"
 EVENT_BYTES_MAX = 262_144
 LABELS_MAX = 8
 
+_TIMESTAMP = "/timestamp"
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_US = to_us(datetime(YEAR_MIN, 1, 1, tzinfo=UTC))
 _FIRST_DAY = YEAR_MIN * 10000 + 101
@@ -78,6 +80,15 @@ class RawEvent(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[str, bytes | None], ...] = ()
     key: bytes | None = None
     position: int = 0
+
+
+class Received(msgspec.Struct, frozen=True):
+    """What stands in for what an event leaves out: its time of receipt, and `usage_id`.
+
+    Without that an event that has no id is refused.
+    """
+
+    usage_id: str | None
 
 
 class UsageEvent(msgspec.Struct, frozen=True, gc=False):
@@ -144,22 +155,38 @@ class Reader:
         self._max_age_us = None if max_age is None else max_age // _MICROSECOND
         self._event_bytes_max = event_bytes_max
 
-    def read(self, raw: RawEvent, now_us: int) -> UsageEvent | RefusedEvent:
-        """What the event says, or why it is refused."""
-        try:
-            return self._read(raw, now_us)
-        except Refusal as refusal:
-            return RefusedEvent(refusal.reason, refusal.detail)
+    def read(
+        self, raw: RawEvent, now_us: int, received: Received | None = None
+    ) -> UsageEvent | RefusedEvent:
+        """What the event says, or why it is refused.
 
-    def _read(self, raw: RawEvent, now_us: int) -> UsageEvent:
+        `received` is given by a door whose events may leave it to their receipt what they are
+        called and when they were.
+        """
+        try:
+            return self._read(raw, now_us, received)
+        except Refusal as refusal:
+            return RefusedEvent(refusal.reason, refusal.detail, refusal.pointer)
+
+    def _read(self, raw: RawEvent, now_us: int, received: Received | None) -> UsageEvent:
         fields, envelope = self._open(raw)
         usage_id = identifier(fields.usage_id, "the id")
         source = self._source
+        if usage_id is None and (envelope is None or envelope.id in MISSING):
+            usage_id = None if received is None else received.usage_id
         if usage_id is None:
             source, usage_id = _identity_of(envelope)
-        time_us, day = self._time(fields.timestamp, envelope, now_us)
+        timestamp = fields.timestamp
+        if timestamp in MISSING:
+            timestamp = None if envelope is None else envelope.time
+        if received is not None and timestamp in MISSING:
+            told_us = None
+            time_us, day = now_us, self._days.of(now_us)
+        else:
+            time_us, day = self._time(timestamp, now_us)
+            told_us = time_us
         if fields.cost is None:
-            raise Refusal(Reason.MISSING_COST, "It has no cost_usd.")
+            raise Refusal(Reason.MISSING_COST, "It has no cost_usd.", "/cost_usd")
         cost = nano(fields.cost, "cost_usd", COST_LIMIT_NANO)
         quantity = (
             0 if fields.quantity is None else nano(fields.quantity, "quantity", QUANTITY_LIMIT_NANO)
@@ -192,7 +219,8 @@ class Reader:
             identifier(fields.resource_id, "resource_id"),
             _encode_metadata(metadata).decode() if metadata else None,
             identity_digest(source, usage_id),
-            content_digest(time_us, team, user, agent, resource_type, quantity, cost, labels),
+            # A time of receipt is another with each try, so it takes no part.
+            content_digest(told_us, team, user, agent, resource_type, quantity, cost, labels),
         )
 
     def _open(self, raw: RawEvent) -> tuple[Fields, Envelope | None]:
@@ -214,13 +242,15 @@ class Reader:
                 return formats.read(envelope.data), envelope
         return formats.read(document), None
 
-    def _time(self, timestamp: object, envelope: Envelope | None, now_us: int) -> tuple[int, int]:
+    def _time(self, timestamp: object, now_us: int) -> tuple[int, int]:
         """The instant and its billing day."""
-        if timestamp is None or timestamp == "":
-            timestamp = None if envelope is None else envelope.time
-            if timestamp in MISSING:
-                raise Refusal(Reason.MISSING_TIMESTAMP, "It has no timestamp.")
-        time_us = self._instants.us(timestamp)
+        if timestamp in MISSING:
+            raise Refusal(Reason.MISSING_TIMESTAMP, "It has no timestamp.", _TIMESTAMP)
+        try:
+            time_us = self._instants.us(timestamp)
+        except Refusal as refusal:
+            refusal.pointer = _TIMESTAMP
+            raise
         if not _FIRST_US <= time_us <= _LAST_US or time_us > now_us + self._max_future_us:
             raise self._out_of_range(timestamp, time_us, now_us)
         if self._max_age_us is not None and time_us < now_us - self._max_age_us:
@@ -228,6 +258,7 @@ class Reader:
                 Reason.TOO_OLD,
                 f"timestamp is {shown(timestamp)}, "
                 f"before {format_us(now_us - self._max_age_us)} (ingest.max_age).",
+                _TIMESTAMP,
             )
         day = self._days.of(time_us)
         if day < _FIRST_DAY:
@@ -236,14 +267,17 @@ class Reader:
 
     def _out_of_range(self, timestamp: object, time_us: int, now_us: int) -> Refusal:
         fault = f"before {YEAR_MIN}" if time_us < now_us else "too far ahead (ingest.max_future)"
-        return Refusal(Reason.TIME_OUT_OF_RANGE, f"timestamp is {shown(timestamp)}, {fault}.")
+        detail = f"timestamp is {shown(timestamp)}, {fault}."
+        return Refusal(Reason.TIME_OUT_OF_RANGE, detail, _TIMESTAMP)
 
 
 def _identity_of(envelope: Envelope | None) -> tuple[str, str]:
     """Source and id of the envelope, for data without an id of its own."""
     if envelope is None:
         raise Refusal(
-            Reason.NO_ID, "It has no id: no usage_id, no call_id, and no CloudEvent around it."
+            Reason.NO_ID,
+            "It has no id: no usage_id, no call_id, and no CloudEvent around it.",
+            "/usage_id",
         )
     usage_id = identifier(envelope.id, "the id of the CloudEvent")
     source = identifier(envelope.source, "the source of the CloudEvent")
@@ -263,5 +297,6 @@ def _metadata(metadata: object, rest: JsonObject) -> JsonObject:
             return metadata
         rest.update(metadata)
     elif metadata is not None:
-        raise Refusal(Reason.WRONG_TYPE, f"metadata is {shown(metadata)}, not an object.")
+        detail = f"metadata is {shown(metadata)}, not an object."
+        raise Refusal(Reason.WRONG_TYPE, detail, "/metadata")
     return rest

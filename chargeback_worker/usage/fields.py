@@ -29,6 +29,8 @@ class Fields(msgspec.Struct, gc=False):
     rest: JsonObject
 
 
+_POINTERS = {"the id": "/usage_id", "the resource type": "/resource_type"}
+
 MISSING = (None, "")
 """Absent, null and empty are the same for an id, a team, a user, an agent and a time."""
 
@@ -88,10 +90,12 @@ def nano(value: object, field: str, limit: int) -> int:
             Reason.OUT_OF_RANGE,
             f"{field} is {shown(value)}; the limit is ±{limit // NANO}, "
             f"in {NUMBER_TEXT_MAX} characters.",
+            _pointer(field),
         ) from None
     raise Refusal(
         Reason.NOT_A_NUMBER,
         f"{field} is {shown(value)}, neither a number nor the text of a plain decimal number.",
+        _pointer(field),
     )
 
 
@@ -99,8 +103,14 @@ def _too_long(value: str, field: str) -> Refusal:
     return Refusal(
         Reason.ID_TOO_LONG,
         f"{field} has {len(value)} characters, more than {TEXT_MAX}: {shown(value)}.",
+        _pointer(field),
     )
 
 
 def _wrong_type(value: object, field: str, wanted: str) -> Refusal:
-    return Refusal(Reason.WRONG_TYPE, f"{field} is {shown(value)}, not {wanted}.")
+    detail = f"{field} is {shown(value)}, not {wanted}."
+    return Refusal(Reason.WRONG_TYPE, detail, _pointer(field))
+
+
+def _pointer(field: str) -> str:
+    return _POINTERS.get(field, f"/{field}")

@@ -33,19 +33,24 @@ class Reason(StrEnum):
 
 
 class RefusedEvent(msgspec.Struct, frozen=True):
-    """An event that is not counted; `detail` names the field and shows the value, shortened."""
+    """An event that is not counted; `detail` names the field and shows the value, shortened.
+
+    `pointer` is the JSON pointer of that field; empty where it is the event as a whole.
+    """
 
     reason: Reason
     detail: str
+    pointer: str = ""
 
 
 class Refusal(Exception):
     """How a refusal leaves the depth of this room; `Reader.read` makes it a RefusedEvent."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, pointer: str = "") -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.pointer = pointer
 
 
 def shown(value: object) -> str:

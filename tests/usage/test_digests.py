@@ -91,3 +91,8 @@ def test_the_three_kinds_never_meet() -> None:
     assert (
         len({identity_digest("a", "b"), identity_digest("b", "a"), identity_digest("", "ab")}) == 3
     )
+
+
+def test_the_content_of_an_event_that_says_no_time_is_what_it_always_was() -> None:
+    untimed = content_digest(None, None, None, None, "query", 0, 144840000, ())
+    assert untimed.hex() == "14e57641402651ea1c3de18f23a170ec"
