@@ -30,6 +30,7 @@ from chargeback_worker.pipeline.closing.settlement import (
     check_conserved,
     compute,
 )
+from chargeback_worker.pipeline.expected import require
 from chargeback_worker.store import (
     Store,
     Transaction,
@@ -70,14 +71,18 @@ def close(
     owner: str,
     forced: bool = False,
     lease_s: float = LEASE_S,
+    expected: str | None = None,
 ) -> CloseResult:
     """Close a period, or finish what a killed closer has begun; once closed, it changes nothing.
 
     `owner` names this closer among all others. `forced` closes before ingest has come as far as
-    was noted when the period was due. Raises the conflicts of `may_close`, and BooksHeld; after any
-    failure the period is what it was before.
+    was noted when the period was due; `expected` is the version of the period that the caller has
+    seen. Raises the conflicts of `may_close`, NotAsExpected, and BooksHeld; after any failure the
+    period is what it was before.
     """
-    before = start_closing(store, period, terms, act, owner=owner, forced=forced, lease_s=lease_s)
+    before = start_closing(
+        store, period, terms, act, owner=owner, forced=forced, lease_s=lease_s, expected=expected
+    )
     if before is not None:
         return CloseResult(before, closed_before=True)
     try:
@@ -97,6 +102,7 @@ def start_closing(
     owner: str,
     forced: bool = False,
     lease_s: float = LEASE_S,
+    expected: str | None = None,
 ) -> Close | None:
     """Set `closing`; from here on no usage enters the period. The close, if it is done already."""
     if forced:
@@ -108,6 +114,7 @@ def start_closing(
         periods.hold_off_closing(transaction)
         transaction.dialect.own_period(transaction.connection, period.number)
         row = periods.find_or_make(transaction, period, ZoneInfo(terms.timezone))
+        require(f"The period {period}", row.version, expected)
         if row.state is PeriodState.CLOSED:
             return closes.last(transaction, period)
         refuse_held(transaction)

@@ -4,6 +4,7 @@ from chargeback_worker.errors import Conflict
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.closing.held import refuse_held
 from chargeback_worker.pipeline.closing.may_close import CloseInProgress
+from chargeback_worker.pipeline.expected import require
 from chargeback_worker.store import Store, audit, invoices, periods
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.periods import PeriodRow, PeriodState
@@ -29,10 +30,11 @@ class AwaitsApproval(Conflict):
         )
 
 
-def reopen(store: Store, period: Period, act: Act) -> PeriodRow:
+def reopen(store: Store, period: Period, act: Act, *, expected: str | None = None) -> PeriodRow:
     """Reopen a closed period for its next revision, with a reason. Issued invoices stand.
 
-    Raises ReasonMissing, NotClosed, AwaitsApproval, BooksHeld, and CloseInProgress while any period
+    `expected` is the version of the period that the caller has seen. Raises ReasonMissing,
+    NotAsExpected, NotClosed, AwaitsApproval, BooksHeld, and CloseInProgress while any period
     is being closed: that close may settle this one.
     """
     act.require_reason("reopen a period")
@@ -45,6 +47,8 @@ def reopen(store: Store, period: Period, act: Act) -> PeriodRow:
                 raise CloseInProgress(closing)
         before = known.get(period)
         state = PeriodState.OPEN if before is None else before.state
+        seen = f"{state}-1" if before is None else before.version
+        require(f"The period {period}", seen, expected)
         if state is not PeriodState.CLOSED:
             raise NotClosed(period, state)
         if drafts := invoices.awaiting(transaction, period):

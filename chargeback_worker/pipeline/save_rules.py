@@ -1,14 +1,16 @@
 """Writing rules: each change is a version, and a list of them is stored whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.warnings import RuleWarning, warnings_of
-from chargeback_worker.allocation.writing.rule_document import same, shown_rule
+from chargeback_worker.allocation.writing.rule_document import rule_document, same, shown_rule
+from chargeback_worker.errors import Conflict
 from chargeback_worker.money import plain
 from chargeback_worker.period import BillingRange
+from chargeback_worker.pipeline.expected import require
 from chargeback_worker.store import Store, Transaction, audit, periods, rules
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.rules import History
@@ -31,6 +33,16 @@ class SavedRules:
     deleted: tuple[Rule, ...] = ()
 
 
+class RuleExists(Conflict):
+    """A rule that is to be made has the id of one that there is."""
+
+    def __init__(self, rule_id: str) -> None:
+        super().__init__(
+            f"There is a rule {rule_id!r} already.",
+            "Change it with PUT, or give the new one another rule_id.",
+        )
+
+
 def save_rules(store: Store, document: object, act: Act, *, prune: bool = False) -> SavedRules:
     """Store the rules of a document, each stated whole; `prune` deletes all that it leaves out.
 
@@ -39,20 +51,77 @@ def save_rules(store: Store, document: object, act: Act, *, prune: bool = False)
     """
     with store.begin() as transaction:
         periods.hold_off_closing(transaction)
-        drafts = rules.read_written(transaction, document)
+        return _save(transaction, document, act, prune=prune)
+
+
+def create_rule(store: Store, document: object, act: Act) -> SavedRule:
+    """Store one rule that is not there yet. Raises RulesRefused, or RuleExists."""
+    with store.begin() as transaction:
+        periods.hold_off_closing(transaction)
+        (draft,) = rules.read_written(transaction, {"rule": document})
+        history = rules.histories(transaction).get(draft.rule_id)
+        if history is not None and not history.last.ended:
+            raise RuleExists(draft.rule_id)
+        (saved,) = _save(transaction, {"rule": document}, act).written
+    return saved
+
+
+def merge_rule(
+    store: Store,
+    rule_id: str,
+    fields: Mapping[str, object],
+    act: Act,
+    *,
+    expected: str | None = None,
+) -> SavedRule:
+    """Change the fields given of a rule, each as a whole; null takes one back to its default.
+
+    `expected` is the version that the caller has seen. Raises RuleUnknown, NotAsExpected, and
+    RulesRefused.
+    """
+    with store.begin() as transaction:
+        periods.hold_off_closing(transaction)
+        last = rules.current(rules.histories(transaction), rule_id).last
+        require(f"The rule {rule_id!r}", f"{last.version}", expected)
+        merged = {**rule_document(last), **fields}
+        (saved,) = _save(transaction, {"rule": merged}, act).written
+    return saved
+
+
+def delete_rule(store: Store, rule_id: str, act: Act, *, expected: str | None = None) -> Rule:
+    """Add the version that ends a rule for all days of months that are not closed.
+
+    `expected` is the version that the caller has seen. Raises RuleUnknown, or NotAsExpected.
+    """
+    with store.begin() as transaction:
+        periods.hold_off_closing(transaction)
         known = rules.histories(transaction)
-        closed = periods.closed_days(transaction)
-        written = [_version(draft, known.get(draft.rule_id), closed) for draft in drafts]
-        changed = [rule for rule, is_new in written if is_new]
-        named = {rule.rule_id for rule, _ in written}
-        left_out = [
-            history.last
-            for rule_id, history in known.items()
-            if prune and rule_id not in named and not history.last.ended
-        ]
-        ended = [_ended(rule, closed) for rule in left_out]
-        rules.insert(transaction, [*changed, *ended], act)
-        _audit(transaction, act, [*changed, *ended], known)
+        last = rules.current(known, rule_id).last
+        require(f"The rule {rule_id!r}", f"{last.version}", expected)
+        ended = _ended(last, periods.closed_days(transaction))
+        rules.insert(transaction, [ended], act)
+        _audit(transaction, act, [ended], known)
+    return ended
+
+
+def _save(
+    transaction: Transaction, document: object, act: Act, *, prune: bool = False
+) -> SavedRules:
+    """The caller holds off closing."""
+    drafts = rules.read_written(transaction, document)
+    known = rules.histories(transaction)
+    closed = periods.closed_days(transaction)
+    written = [_version(draft, known.get(draft.rule_id), closed) for draft in drafts]
+    changed = [rule for rule, is_new in written if is_new]
+    named = {rule.rule_id for rule, _ in written}
+    left_out = [
+        history.last
+        for rule_id, history in known.items()
+        if prune and rule_id not in named and not history.last.ended
+    ]
+    ended = [_ended(rule, closed) for rule in left_out]
+    rules.insert(transaction, [*changed, *ended], act)
+    _audit(transaction, act, [*changed, *ended], known)
     told = warnings_of(
         [rule for rule, _ in written], [*rules.all_versions(known), *changed, *ended]
     )
@@ -63,20 +132,6 @@ def save_rules(store: Store, document: object, act: Act, *, prune: bool = False)
         ),
         tuple(ended),
     )
-
-
-def delete_rule(store: Store, rule_id: str, act: Act) -> Rule:
-    """Add the version that ends a rule for all days of months that are not closed.
-
-    Raises RuleUnknown.
-    """
-    with store.begin() as transaction:
-        periods.hold_off_closing(transaction)
-        known = rules.histories(transaction)
-        ended = _ended(rules.current(known, rule_id).last, periods.closed_days(transaction))
-        rules.insert(transaction, [ended], act)
-        _audit(transaction, act, [ended], known)
-    return ended
 
 
 def _version(

@@ -46,6 +46,11 @@ class PeriodRow:
     failure: str | None
     retry_us: int | None
 
+    @property
+    def version(self) -> str:
+        """It changes whenever the period opens, begins to close, or closes."""
+        return f"{self.state}-{self.revision}"
+
 
 @dataclass(frozen=True, slots=True)
 class Lagging:
