@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from chargeback_worker import app
+from chargeback_worker.app.closing import close_by_hand
 from chargeback_worker.cli.output import (
     Column,
     Format,
@@ -20,18 +21,13 @@ from chargeback_worker.cli.output import (
 )
 from chargeback_worker.cli.question import Reason, Yes, ask
 from chargeback_worker.cli.session import session
-from chargeback_worker.errors import ChargebackError, Unavailable
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.invoicing.invoice import Invoice
-from chargeback_worker.period import BillingRange, Period, format_us
-from chargeback_worker.pipeline.close import CloseResult, dry_run
-from chargeback_worker.pipeline.close import close as close_step
+from chargeback_worker.period import BillingRange, Period
+from chargeback_worker.pipeline.close import dry_run
 from chargeback_worker.pipeline.closing.settlement import Settlement, terms_of
-from chargeback_worker.pipeline.due import note_ends
 from chargeback_worker.pipeline.reopen import reopen as reopen_step
-from chargeback_worker.reports.periods import list_periods
-from chargeback_worker.store import cursors
-from chargeback_worker.store.cursors import Door
+from chargeback_worker.reports.periods import close_document, list_periods, show_period
 
 _CLOSE = (
     Column("period", "Period"),
@@ -74,17 +70,6 @@ _PERIODS = (
 )
 
 
-class IngestUnknown(Unavailable):
-    """Without the broker nobody can say whether all usage has been read."""
-
-    def __init__(self, period: Period, fault: str) -> None:
-        super().__init__(
-            f"Whether all usage of {period} is ingested cannot be seen. {fault}",
-            "Start the broker and try again, or close without this check:"
-            f" chargeback close {period} --force --reason TEXT",
-        )
-
-
 def close(
     context: typer.Context,
     period: Annotated[str, typer.Argument(metavar="PERIOD", help="A month, as 2026-10.")],
@@ -109,56 +94,13 @@ def close(
             found = dry_run(opened.store, month, terms_of(opened.settings), app.now_us())
             _show_dry_run(month, found, output)
             return
-        done = _closed(opened, month, force=force, reason=reason)
-    row = _close_document(done)
+        done = close_by_hand(opened, month, opened.act(reason), forced=force)
+    row = close_document(done.close, closed_before=done.closed_before)
     show({"close": row}, output, rows=[row], columns=_CLOSE)
     if done.closed_before:
         note(f"{month} was closed before; nothing was changed.")
     elif output is Format.TABLE:
         note(f"See: chargeback invoices list --period {month}")
-
-
-def _closed(opened: app.App, month: Period, *, force: bool, reason: str | None) -> CloseResult:
-    act = opened.act(reason)
-    if force:
-        act.require_reason("close a period before all its usage is stored")
-    if not opened.is_closed(month):
-        opened.compare_books_of_a_topic()
-        if not force:
-            note_ends(opened.store, month, lambda: _ends(opened, month), act.now_us)
-    terms = terms_of(opened.settings)
-    return close_step(
-        opened.store, month, terms, act, owner=f"{opened.instance}:close", forced=force
-    )
-
-
-def _ends(opened: app.App, month: Period) -> dict[tuple[str, int], int]:
-    """How far ingest must come; nowhere in a database that is filled from files alone."""
-    with opened.store.read() as transaction:
-        if all(cursor.retired for cursor in cursors.listed(transaction, Door.TOPIC)):
-            return {}
-    try:
-        return opened.usage_ends()
-    except ChargebackError as error:
-        raise IngestUnknown(month, error.message) from error
-
-
-def _close_document(done: CloseResult) -> Document:
-    close = done.close
-    return {
-        "period": str(close.period),
-        "revision": close.revision,
-        "booked_usd": Amount(close.booked),
-        "subtotal_usd": Amount(close.invoiced),
-        "unallocated_usd": Amount(close.unallocated),
-        "invoices": close.invoices,
-        "closed_at": format_us(close.closed_us),
-        "actor": close.actor,
-        "forced": close.forced,
-        "reason": close.reason,
-        "closed_before": done.closed_before,
-        "dry_run": False,
-    }
 
 
 def _show_dry_run(month: Period, found: Settlement, output: Format) -> None:
@@ -212,13 +154,13 @@ def reopen(
         opened.compare_books_of_a_topic()
         ask(f"Reopen {month}, so that its next close corrects what it billed?", yes)
         reopen_step(opened.store, month, act)
-        document = list_periods(
+        document = show_period(
             opened.store,
+            month,
             now_us=app.now_us(),
             close_delay=opened.settings.billing.close_delay,
         )
-    row = next(row for row in document["periods"] if row["period"] == str(month))
-    show({"period": row}, output, rows=[row], columns=_PERIODS)
+    show(document, output, rows=[document["period"]], columns=_PERIODS)
     if output is Format.TABLE:
         note(f"When its usage, rules and directory are right: chargeback close {month}")
 

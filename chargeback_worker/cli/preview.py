@@ -27,10 +27,9 @@ from chargeback_worker.cli.session import session
 from chargeback_worker.cli.written.file import read_written_file
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.pipeline.closing.settlement import terms_of
-from chargeback_worker.reports.preview import Beside
+from chargeback_worker.reports.preview import Beside, read_rules
 from chargeback_worker.reports.preview import preview as preview_report
 from chargeback_worker.store import Store
-from chargeback_worker.store import rules as stored_rules
 
 
 class By(StrEnum):
@@ -99,8 +98,8 @@ def preview(
 
 def _read(store: Store, file: str) -> tuple[Rule, ...]:
     written = read_written_file(file)
-    with written.told(), store.read() as transaction:
-        return stored_rules.read_written(transaction, written.document)
+    with written.told():
+        return read_rules(store, written.document)
 
 
 def _by_rule(pairs: Iterable[Document]) -> Iterable[Document]:

@@ -4,8 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
+
+from chargeback_worker.errors import NotFound
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import Period, format_us
+from chargeback_worker.reports.pages import cut
 from chargeback_worker.store import (
     Store,
     Transaction,
@@ -23,6 +27,15 @@ from chargeback_worker.store.periods import PeriodRow, PeriodState
 
 _MICROSECOND = timedelta(microseconds=1)
 _RESUME = "chargeback db resume, as these books are older than their topics"
+
+
+class PeriodUnknown(NotFound):
+    """A month without usage, and never closed."""
+
+    def __init__(self, period: Period) -> None:
+        super().__init__(
+            f"{period} has no usage and was never closed.", "See which have: chargeback periods"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +63,61 @@ class PeriodStanding:
     parked: int
 
 
-def list_periods(store: Store, *, now_us: int, close_delay: timedelta) -> Document:
-    """All months that have usage or were closed, newest first."""
+class _Place(msgspec.Struct, frozen=True):
+    """Where a month stands, the newest first."""
+
+    number: int
+
+    @property
+    def sort_key(self) -> int:
+        return -self.number
+
+
+def list_periods(
+    store: Store,
+    *,
+    now_us: int,
+    close_delay: timedelta,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Document:
+    """All months that have usage or were closed, newest first; with a limit a page of them, with
+    its `next_cursor`. Raises UnknownPlace."""
     standings = period_standings(store, now_us=now_us, close_delay=close_delay)
-    return {"periods": [_document(standing) for standing in standings]}
+    more: Document = {}
+    if limit is not None:
+        standings, more["next_cursor"] = cut(standings, _place, _Place, limit=limit, cursor=cursor)
+    return {"periods": [_document(standing) for standing in standings], **more}
+
+
+def _place(standing: PeriodStanding) -> _Place:
+    return _Place(standing.row.period.number)
+
+
+def show_period(store: Store, period: Period, *, now_us: int, close_delay: timedelta) -> Document:
+    """One of them. Raises PeriodUnknown."""
+    for standing in period_standings(store, now_us=now_us, close_delay=close_delay):
+        if standing.row.period == period:
+            return {"period": _document(standing)}
+    raise PeriodUnknown(period)
+
+
+def close_document(close: Close, *, closed_before: bool) -> Document:
+    """What a close booked and issued; `closed_before` says that it was there already."""
+    return {
+        "period": str(close.period),
+        "revision": close.revision,
+        "booked_usd": Amount(close.booked),
+        "subtotal_usd": Amount(close.invoiced),
+        "unallocated_usd": Amount(close.unallocated),
+        "invoices": close.invoices,
+        "closed_at": format_us(close.closed_us),
+        "actor": close.actor,
+        "forced": close.forced,
+        "reason": close.reason,
+        "closed_before": closed_before,
+        "dry_run": False,
+    }
 
 
 def period_standings(

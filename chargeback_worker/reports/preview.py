@@ -118,6 +118,12 @@ def preview(
     }
 
 
+def read_rules(store: Store, document: object) -> tuple[Rule, ...]:
+    """Written rules as they would be stored now. Raises RulesRefused with all faults."""
+    with store.read() as transaction:
+        return stored_rules.read_written(transaction, document)
+
+
 def _pair(row: _Row) -> Pair:
     return row.pair
 

@@ -1,5 +1,7 @@
 """Refused events: which, why, and what they hold."""
 
+from collections.abc import Iterable
+
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.period import format_us
 from chargeback_worker.reports.pages import PAGE_MAX
@@ -35,6 +37,15 @@ def quarantined_event(store: Store, quarantine_id: int) -> Document:
     with store.read() as transaction:
         row = quarantine.get(transaction, quarantine_id)
     return {"quarantined": {**_document(row), "event": row.raw and _event(row.raw)}}
+
+
+def replay_document(outcomes: Iterable[tuple[int, str]]) -> Document:
+    """How replayed events ended, by id, and how many in which way."""
+    rows = [{"quarantine_id": one, "outcome": str(how)} for one, how in outcomes]
+    tally = dict.fromkeys(("accepted", "duplicate", "conflict", "quarantined"), 0)
+    for row in rows:
+        tally[str(row["outcome"])] += 1
+    return {"replayed": rows, "tally": tally}
 
 
 def _document(row: Quarantined) -> Document:

@@ -2,18 +2,42 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.warnings import RuleWarning, warnings_of
 from chargeback_worker.allocation.wording import in_words
 from chargeback_worker.allocation.writing.rule_document import shown_rule
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import format_us
+from chargeback_worker.reports.pages import cut
 from chargeback_worker.store import Store, rules
 from chargeback_worker.store.rules import History, StoredRule
 
 
-def list_rules(store: Store, *, team: str | None = None, enabled_only: bool = False) -> Document:
-    """The last version of every rule that is not deleted, in the order in which they claim."""
+class _Place(msgspec.Struct, frozen=True):
+    """Where a rule stands among those that claim."""
+
+    priority: int
+    rule_id: str
+
+    @property
+    def sort_key(self) -> tuple[int, str]:
+        return (self.priority, self.rule_id)
+
+
+def list_rules(
+    store: Store,
+    *,
+    team: str | None = None,
+    enabled_only: bool = False,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Document:
+    """The last version of every rule that is not deleted, in the order in which they claim.
+
+    All of them without a limit, else a page with its `next_cursor`. Raises UnknownPlace.
+    """
     with store.read() as transaction:
         known = rules.histories(transaction)
     alive = [history for history in known.values() if not history.last.ended]
@@ -26,13 +50,21 @@ def list_rules(store: Store, *, team: str | None = None, enabled_only: bool = Fa
         ),
         key=lambda history: history.last.order,
     )
+    more: Document = {}
+    if limit is not None:
+        shown, more["next_cursor"] = cut(shown, _place, _Place, limit=limit, cursor=cursor)
     told = warnings_of([history.last for history in shown], rules.all_versions(known))
     return {
         "rules": [
             _document(history, history.versions[-1], of_rule)
             for history, of_rule in zip(shown, told, strict=True)
-        ]
+        ],
+        **more,
     }
+
+
+def _place(history: History) -> _Place:
+    return _Place(history.last.priority, history.last.rule_id)
 
 
 def show_rule(store: Store, rule_id: str, version: int | None = None) -> Document:

@@ -1,4 +1,12 @@
-"""Joins settings, store, broker and steps; the doors (`cli`, `worker`) get everything from here."""
+"""Joins settings, store, broker and steps; the doors get everything from here.
+
+Owns: one process's view of the world, and what takes a step together with the broker, a cursor or
+the settings: files, replays, usage over HTTP, a close by hand. Does not own: any rule of what may
+happen (`pipeline`), or how anybody is told of it (`cli`, `worker`, `api`).
+
+Invariants: nothing is opened at import, and the broker only when it is asked for; the clock is
+read here and above, nowhere below.
+"""
 
 import getpass
 import os
@@ -168,7 +176,7 @@ class App:
         lines are positions without an event.
         """
         batch = self.settings.ingest.batch_events
-        cursor = self._cursor(cursors.Door.FILE, digest)
+        cursor = self.cursor(cursors.Door.FILE, digest)
         raws: list[RawEvent] = []
         at = cursor.next_position
         position = -1
@@ -186,17 +194,18 @@ class App:
             yield self._ingest(cursor.cursor_id, raws, at, position + 1)
 
     def replay(
-        self, ids: Collection[int] | None = None
+        self, ids: Collection[int] | None = None, act: Act | None = None
     ) -> Iterator[Sequence[tuple[int, ingest_step.Outcome]]]:
         """Try quarantined events again, oldest first; all held ones if none are named.
 
         How each of a transaction ended, when it is committed: broken off, it is gone on with by
-        doing it again. Raises QuarantineUnknown, AlreadyResolved or NotReplayable before anything
+        doing it again. `act` is of whoever asks, else the person at the keyboard. Raises
+        QuarantineUnknown, AlreadyResolved or NotReplayable before anything
         is done, and AlreadyResolved later only of those named, where somebody else is first.
         """
         if ids is not None:
             self._require_replayable(ids)
-        cursor = self._cursor(cursors.Door.REPLAY, "quarantine")
+        cursor = self.cursor(cursors.Door.REPLAY, "quarantine")
         after = 0
         while held := self._next_replayable(after, ids):
             part = ingest_step.Part(
@@ -205,7 +214,7 @@ class App:
                 replays=True,
             )
             try:
-                result = self._write(part, self.act())
+                result = self.write(part, act or self.act())
             except quarantine.AlreadyResolved:
                 if ids is not None:
                     raise
@@ -238,9 +247,10 @@ class App:
         self, cursor_id: int, raws: list[RawEvent], at: int, new: int
     ) -> ingest_step.IngestResult:
         events = ingest_step.read_events(self.reader, raws, now_us())
-        return self._write(ingest_step.Part(cursor_id, events, at, new))
+        return self.write(ingest_step.Part(cursor_id, events, at, new))
 
-    def _write(self, part: ingest_step.Part, act: Act | None = None) -> ingest_step.IngestResult:
+    def write(self, part: ingest_step.Part, act: Act | None = None) -> ingest_step.IngestResult:
+        """Ingest what one cursor delivers, in one transaction."""
         return ingest_step.ingest(
             self.store,
             [part],
@@ -250,9 +260,10 @@ class App:
             act=act,
         )
 
-    def _cursor(self, kind: cursors.Door, name: str) -> cursors.Cursor:
+    def cursor(self, kind: cursors.Door, name: str, partition: int = 0) -> cursors.Cursor:
+        """The cursor of a door, made where it is not there yet."""
         with self.store.begin() as transaction:
-            return cursors.make(transaction, kind, name, now_us=now_us())
+            return cursors.make(transaction, kind, name, partition, now_us=now_us())
 
 
 def _person() -> str:
