@@ -20,6 +20,7 @@ from chargeback_worker.cli.erase import erase
 from chargeback_worker.cli.explain import explain
 from chargeback_worker.cli.ingest import ingest
 from chargeback_worker.cli.invoices import invoices
+from chargeback_worker.cli.keys import keys
 from chargeback_worker.cli.offsets import offsets
 from chargeback_worker.cli.outbox import outbox
 from chargeback_worker.cli.periods import close, periods, reopen
@@ -121,6 +122,7 @@ program.add_typer(quarantine, name="quarantine")
 program.add_typer(offsets, name="offsets")
 program.command(epilog="Example: chargeback verify --period 2026-10")(verify)
 program.command(epilog="Example: chargeback audit --since 2026-10-01")(audit)
+program.add_typer(keys, name="keys")
 program.command(epilog="Example: chargeback prune --dry-run")(prune)
 program.command(epilog='Example: chargeback erase user:ada --reason "request 4711"')(erase)
 program.add_typer(database, name="db")

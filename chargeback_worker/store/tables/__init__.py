@@ -14,6 +14,7 @@ from chargeback_worker.store.tables.allocation import (
     directory_version,
     rule_version,
 )
+from chargeback_worker.store.tables.api import api_answer, api_key
 from chargeback_worker.store.tables.billing import (
     billing_period,
     booking,
@@ -45,6 +46,8 @@ from chargeback_worker.store.tables.usage import (
 __all__ = [
     "allocation",
     "allocation_run",
+    "api_answer",
+    "api_key",
     "audit",
     "billing_period",
     "booking",

@@ -1,0 +1,41 @@
+"""Keys of the HTTP API as they stand; the keys themselves are kept nowhere."""
+
+from chargeback_worker.invoicing.document import Document
+from chargeback_worker.period import format_us
+from chargeback_worker.store import Store, api_answers, api_keys
+from chargeback_worker.store.api_answers import StoredAnswer
+from chargeback_worker.store.api_keys import ApiKey
+
+
+def list_keys(store: Store) -> Document:
+    """All of them, revoked ones too, newest first."""
+    with store.read() as transaction:
+        return {"keys": [key_document(key) for key in api_keys.listed(transaction)]}
+
+
+def find_key(store: Store, secret: str | None) -> tuple[ApiKey | None, bool]:
+    """The key that a caller has sent, and whether any was ever made."""
+    with store.read() as transaction:
+        if secret is not None:
+            found = api_keys.find(transaction, api_keys.digest(secret))
+            if found is not None:
+                return found, True
+        return None, api_keys.any_made(transaction)
+
+
+def find_answer(store: Store, owner: str, key: str, since_us: int) -> StoredAnswer | None:
+    """What a request with that Idempotency-Key was answered before."""
+    with store.read() as transaction:
+        return api_answers.find(transaction, owner, key, since_us)
+
+
+def key_document(key: ApiKey) -> Document:
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "role": key.role.value,
+        "scope": None if key.scope is None else key.scope.key,
+        "created_at": format_us(key.created_us),
+        "created_by": key.created_by,
+        "revoked_at": None if key.revoked_us is None else format_us(key.revoked_us),
+    }
