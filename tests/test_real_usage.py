@@ -78,6 +78,7 @@ def test_the_topic_and_the_file_give_the_same_invoices_to_the_nano_dollar(
             "CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "CHARGEBACK_KAFKA__USAGE_TOPIC": topic,
             "CHARGEBACK_KAFKA__GROUP_ID": "real",
+            "CHARGEBACK_API__PORT": "0",
             "CHARGEBACK_METRICS__PORT": "0",
         }
         sent = _send(broker, topic)

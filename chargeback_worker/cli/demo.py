@@ -22,7 +22,7 @@ from chargeback_worker.broker import Delivery, Message, Producer, TopicPartition
 from chargeback_worker.broker.embedded import EmbeddedBroker
 from chargeback_worker.cli.demo_view import equation, invoices_of, say, usage_by_team
 from chargeback_worker.cli.progress import progress
-from chargeback_worker.cli.run import WORKER_ROLES, run_worker
+from chargeback_worker.cli.run import ALL_ROLES, run_worker
 from chargeback_worker.errors import Conflict, Invalid, Unavailable
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.close import CloseResult, close
@@ -104,7 +104,7 @@ def demo(
 
 def _serve(app: App) -> None:
     say("Serving", "the worker runs on: send it more with simulate --to-topic; Ctrl-C ends it")
-    ended = run_worker(app, WORKER_ROLES)
+    ended = run_worker(app, ALL_ROLES, listens=_say_where)
     if ended is not None:
         raise ended
 
@@ -126,6 +126,10 @@ def _main_job(app: App, events: int, seed: int) -> None:
     if not result.clean:
         raise typer.Exit(5)
     say("Verified", "everything was recomputed from the records and agrees")
+
+
+def _say_where(url: str) -> None:
+    say("API", f"{url}/api/chargeback/periods, all of it: {url}/docs")
 
 
 def _last_month(app: App) -> Period:
@@ -286,7 +290,7 @@ def _write_config(folder: Path, servers: str) -> Path:
         "# Made by `chargeback demo`; the next commands work on what it left.\n"
         f'[database]\nurl = "sqlite:///{database.as_posix()}"\n\n'
         f'[kafka]\nbootstrap_servers = "{servers}"\n\n'
-        "[metrics]\nport = 0\n"
+        "[api]\nport = 0\n\n[metrics]\nport = 0\n"
     )
     return path
 

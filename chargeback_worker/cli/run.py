@@ -3,7 +3,8 @@
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
@@ -47,9 +48,10 @@ class RoleName(StrEnum):
     INGEST = "ingest"
     SCHEDULER = "scheduler"
     PUBLISHER = "publisher"
+    API = "api"
 
 
-WORKER_ROLES = frozenset(RoleName) - {RoleName.ALL}
+ALL_ROLES = frozenset(RoleName) - {RoleName.ALL}
 
 
 def run(
@@ -81,7 +83,7 @@ def run(
     )
     wanted = set(role or [RoleName.ALL])
     if RoleName.ALL in wanted:
-        wanted = set(WORKER_ROLES)
+        wanted = set(ALL_ROLES)
     if workers > 1:
         if wanted != {RoleName.INGEST}:
             raise typer.BadParameter(
@@ -90,7 +92,7 @@ def run(
             )
         return run_workers(session(context), workers)
     with session(context).opened() as app, app.store.only_worker():
-        start = _start(app)
+        start = _start(app) if wanted != {RoleName.API} else None
         suit_batches()
         ended = run_worker(app, wanted, watched=worker_number is not None, start=start)
     if isinstance(ended, ChargebackError):
@@ -115,23 +117,30 @@ def _start(app: App) -> Start | None:
 
 
 def run_worker(
-    app: App, wanted: Set[RoleName], *, watched: bool = False, start: Start | None = None
+    app: App,
+    wanted: Set[RoleName],
+    *,
+    watched: bool = False,
+    start: Start | None = None,
+    listens: Callable[[str], None] = lambda url: None,
 ) -> BaseException | None:
     """Run those roles and the metrics port until a signal; what ended them otherwise.
 
-    A process that is `watched` by another leaves it to that one to lose patience.
+    A process that is `watched` by another leaves it to that one to lose patience. `listens` is told
+    where the API is.
     """
     health = Health(monotonic_s)
-    roles = [_ROLES[name](app) for name in _ROLES if name in wanted]
+    settings, names = app.settings, [name.value for name in _ROLES if name in wanted]
+    process = _Process(app, health, names, listens)
+    roles = [_ROLES[name](app, process) for name in _ROLES if name in wanted]
+    process.limits.update({role.name: role.stuck_after_s for role in roles})
     if start is not None:
-        roles = [start.before(role) for role in roles]
-    settings, names = app.settings, [role.name for role in roles]
+        # The API asks the database alone.
+        roles = [role if role.name == RoleName.API else start.before(role) for role in roles]
     app.metrics.watch_store(
         lambda: figures(app.store, now_us(), settings.billing.close_delay), now_us
     )
-    monitor = Monitor(
-        app.metrics, lambda: _not_ready(app, health, names), lambda: _stuck(health, roles)
-    )
+    monitor = Monitor(app.metrics, process.not_ready, process.stuck)
     port = monitor.start(settings.metrics.host, settings.metrics.port)
     _log.info("worker started", action="started", roles=names, metrics_port=port)
     try:
@@ -173,12 +182,58 @@ def _tell_waiting(found: Waiting) -> None:
     )
 
 
-def _ingest(app: App) -> Role:
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What this process knows of itself, for whoever asks over HTTP."""
+
+    app: App
+    health: Health
+    names: Sequence[str]
+    listens: Callable[[str], None]
+    limits: dict[str, float] = field(default_factory=dict)
+
+    def not_ready(self) -> dict[str, str]:
+        """What is not ready, by part."""
+        faults = {
+            seen.role: seen.fault
+            for seen in self.health.roles()
+            if seen.role in self.names and seen.fault
+        }
+        try:
+            with self.app.store.read() as transaction:
+                # A table is read: the time alone, SQLite would tell without its file.
+                heartbeats.listed(transaction)
+        except ChargebackError as error:
+            faults["store"] = error.message
+        return faults
+
+    def stuck(self) -> dict[str, str]:
+        """What should be started anew, by part."""
+        return {
+            seen.role: f"not heard of for {seen.age_s:.0f} s"
+            for seen in self.health.roles()
+            if seen.age_s > self.limits.get(seen.role, float("inf"))
+        }
+
+
+def _api(app: App, process: _Process) -> Role:
+    # It takes as long to import as all the rest, and most commands do without.
+    from chargeback_worker.api.server import DRAIN_S, Server
+
+    server = Server(app, process)
+    port = server.open()
+    host = app.settings.api.host
+    _log.info("API listens", action="api_listens", host=host, api_port=port)
+    process.listens(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    return Role(RoleName.API, server.run, drain_s=DRAIN_S)
+
+
+def _ingest(app: App, process: _Process) -> Role:
     consumer = UsageConsumer(app.store, app.broker, app.settings, app.reader, app.metrics, now_us)
     return Role(RoleName.INGEST, consumer.run, stuck_after_s=_stuck_after_s(app))
 
 
-def _scheduler(app: App) -> Role:
+def _scheduler(app: App, process: _Process) -> Role:
     scheduler = Scheduler(
         lambda: close_due(app),
         lambda: mark_overdue(app.store, now_us()),
@@ -189,7 +244,7 @@ def _scheduler(app: App) -> Role:
     return Role(RoleName.SCHEDULER, scheduler.run, drain_s=60, stuck_after_s=6 * 3600)
 
 
-def _publisher(app: App) -> Role:
+def _publisher(app: App, process: _Process) -> Role:
     publisher = InvoicePublisher(
         app.store,
         app.broker,
@@ -203,7 +258,8 @@ def _publisher(app: App) -> Role:
 
 
 # In the order in which they are ended.
-_ROLES: Mapping[RoleName, Callable[[App], Role]] = {
+_ROLES: Mapping[RoleName, Callable[[App, _Process], Role]] = {
+    RoleName.API: _api,
     RoleName.SCHEDULER: _scheduler,
     RoleName.INGEST: _ingest,
     RoleName.PUBLISHER: _publisher,
@@ -239,23 +295,3 @@ def _heart(app: App, health: Health) -> Callable[[threading.Event, Beat], None]:
             _log.warning("heartbeat not removed", action="heartbeat_kept", error=str(error))
 
     return run
-
-
-def _not_ready(app: App, health: Health, names: list[str]) -> dict[str, str]:
-    faults = {seen.role: seen.fault for seen in health.roles() if seen.role in names and seen.fault}
-    try:
-        with app.store.read() as transaction:
-            # A table is read: the time alone, SQLite would tell without its file.
-            heartbeats.listed(transaction)
-    except ChargebackError as error:
-        faults["store"] = error.message
-    return faults
-
-
-def _stuck(health: Health, roles: list[Role]) -> dict[str, str]:
-    limits = {role.name: role.stuck_after_s for role in roles}
-    return {
-        seen.role: f"not heard of for {seen.age_s:.0f} s"
-        for seen in health.roles()
-        if seen.age_s > limits.get(seen.role, float("inf"))
-    }

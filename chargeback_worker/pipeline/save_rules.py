@@ -54,15 +54,15 @@ def save_rules(store: Store, document: object, act: Act, *, prune: bool = False)
         return _save(transaction, document, act, prune=prune)
 
 
-def create_rule(store: Store, document: object, act: Act) -> SavedRule:
-    """Store one rule that is not there yet. Raises RulesRefused, or RuleExists."""
+def create_rule(store: Store, document: Mapping[str, object], act: Act) -> SavedRule:
+    """Store one rule, which says its id, and is not there yet. Raises RulesRefused, RuleExists."""
     with store.begin() as transaction:
         periods.hold_off_closing(transaction)
-        (draft,) = rules.read_written(transaction, {"rule": document})
+        (draft,) = rules.read_written(transaction, document)
         history = rules.histories(transaction).get(draft.rule_id)
         if history is not None and not history.last.ended:
             raise RuleExists(draft.rule_id)
-        (saved,) = _save(transaction, {"rule": document}, act).written
+        (saved,) = _save(transaction, document, act).written
     return saved
 
 
@@ -84,7 +84,7 @@ def merge_rule(
         last = rules.current(rules.histories(transaction), rule_id).last
         require(f"The rule {rule_id!r}", f"{last.version}", expected)
         merged = {**rule_document(last), **fields}
-        (saved,) = _save(transaction, {"rule": merged}, act).written
+        (saved,) = _save(transaction, merged, act).written
     return saved
 
 

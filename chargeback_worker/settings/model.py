@@ -156,6 +156,7 @@ class Retention(Section):
 class Api(Section):
     host: Name = "127.0.0.1"
     port: Port = 8080
+    request_timeout: Timeout = timedelta(seconds=60)
 
 
 class Metrics(Section):

@@ -116,6 +116,7 @@ class Scene:
             "CHARGEBACK_KAFKA__USAGE_TOPIC": self.flow.topic,
             "CHARGEBACK_KAFKA__GROUP_ID": f"group-{self.flow.topic}",
             "CHARGEBACK_KAFKA__SESSION_TIMEOUT": "6s",
+            "CHARGEBACK_API__PORT": "0",
             "CHARGEBACK_METRICS__PORT": "0",
             **self.settings,
         }

@@ -1,0 +1,105 @@
+"""A POST that is tried again: it gets the answer it got, and is not done twice.
+
+An answer is kept under its sender's key once the thing is done. Should we be killed in between, the
+request is done again, which counts nothing twice: usage has ids of its own, made from the key where
+it brings none, and every other step refuses or repeats itself harmlessly.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid5
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chargeback_worker.api.refusals import At, KeyReused, ParameterRefused
+from chargeback_worker.app import App, now_us
+from chargeback_worker.errors import ChargebackError
+from chargeback_worker.pipeline.keep_answer import KEPT_US, keep_answer
+from chargeback_worker.reports.keys import find_answer
+from chargeback_worker.store.api_answers import StoredAnswer
+
+HEADER = "Idempotency-Key"
+KEY_LENGTH_MAX = 255
+REPEATED = "Idempotency-Replayed"
+_KEPT_HEADERS = ("content-type", "etag", "location")
+_SPACE = UUID("6f3dd5a0-9a0b-5a0e-8d3b-2d0b6f1c7c11")
+_log = structlog.get_logger(__name__)
+
+_under_way: dict[tuple[int, str, str], tuple[asyncio.Lock, int]] = {}
+
+
+def key_of(request: Request) -> str | None:
+    """The Idempotency-Key of a request. Raises ParameterRefused."""
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
+        detail = f"must be 1 to {KEY_LENGTH_MAX} visible ASCII characters"
+        raise ParameterRefused([At("header", HEADER, detail)])
+    return key
+
+
+def made_id(key: str, index: int = 0) -> str:
+    """The id of usage that brings none: UUIDv5 of the request's key and its place in it."""
+    return str(uuid5(uuid5(_SPACE, key), str(index)))
+
+
+class Repeatable:
+    """One request with a key. `digest` None: its body is not looked at, nor its answer kept."""
+
+    def __init__(self, books: App, owner: str, request: Request, digest: bytes | None) -> None:
+        self._books = books
+        self._owner = owner
+        self._request = request
+        self._digest = digest
+
+    async def answer(self, do: Callable[[], Awaitable[Response]]) -> Response:
+        """What it was answered before, or what `do` answers now. Raises KeyReused."""
+        key = key_of(self._request)
+        if key is None or self._digest is None:
+            return await do()
+        async with _alone((id(self._books), self._owner, key)):
+            found = await run_in_threadpool(
+                find_answer, self._books.store, self._owner, key, now_us() - KEPT_US
+            )
+            if found is not None:
+                if found.digest != self._digest:
+                    raise KeyReused
+                headers = {**found.headers, REPEATED: "true"}
+                return Response(found.body, found.status, headers)
+            response = await do()
+            if response.status_code < 300:
+                await run_in_threadpool(self._keep, key, response)
+            return response
+
+    def _keep(self, key: str, response: Response) -> None:
+        headers = {
+            name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers
+        }
+        assert self._digest is not None
+        answer = StoredAnswer(self._digest, response.status_code, headers, bytes(response.body))
+        try:
+            keep_answer(self._books.store, self._owner, key, answer, now_us())
+        except ChargebackError as error:
+            # The thing is done; who asks again has it done again, harmlessly.
+            _log.warning("answer not kept", action="answer_not_kept", error=str(error))
+
+
+@asynccontextmanager
+async def _alone(name: tuple[int, str, str]) -> AsyncIterator[None]:
+    """One at a time of those with the same key; others wait."""
+    lock, waiting = _under_way.get(name, (asyncio.Lock(), 0))
+    _under_way[name] = lock, waiting + 1
+    try:
+        async with lock:
+            yield
+    finally:
+        lock, waiting = _under_way[name]
+        if waiting == 1:
+            del _under_way[name]
+        else:
+            _under_way[name] = lock, waiting - 1

@@ -1,0 +1,110 @@
+"""Usage: recorded one by one, summed, and listed."""
+
+from uuid import uuid4
+
+from fastapi import Request
+
+from chargeback_worker.api.access import Scoped
+from chargeback_worker.api.answers import Answer
+from chargeback_worker.api.parameters import Cursor, Days, Limit, TeamFilter, UserFilter
+from chargeback_worker.api.refusals import UsageRefused
+from chargeback_worker.api.repeated import key_of, made_id
+from chargeback_worker.api.routing import Body, Books, Routes, Sent, Taking, Who
+from chargeback_worker.api.schemas.usage import (
+    UsageEvent,
+    UsageRecordAnswer,
+    UsageRecordsAnswer,
+    UsageSummaryAnswer,
+)
+from chargeback_worker.app.recording import UsageConflict
+from chargeback_worker.pipeline.ingest import Outcome
+from chargeback_worker.reports.pages import UnknownPlace
+from chargeback_worker.reports.usage_records import list_records, show_record
+from chargeback_worker.reports.usage_summary import usage_summary
+from chargeback_worker.store.api_keys import Role
+from chargeback_worker.usage.event import EVENT_BYTES_MAX, RefusedEvent
+
+routes = Routes("usage")
+
+_EXAMPLE = {
+    "team_id": "team-123",
+    "user_id": "user-456",
+    "agent_id": "agent-789",
+    "resource_type": "query",
+    "quantity": 100.0,
+    "cost_usd": 5.50,
+}
+TAKEN = ("application/json", "application/cloudevents+json")
+
+
+@routes.declare(
+    "POST",
+    "/usage",
+    role=Role.OPERATE,
+    scoped=Scoped.OWN,
+    answers={201: UsageRecordAnswer, 200: UsageRecordAnswer},
+    refuses=(UsageRefused, UsageConflict),
+    body=Body(UsageEvent, _EXAMPLE, TAKEN, EVENT_BYTES_MAX),
+)
+def record_usage(request: Request, recorder: Taking, caller: Who, sent: Sent) -> Answer:
+    """Record usage
+
+    201 where it is new; 200 with what is stored where the same event was recorded before, by
+    whatever door; 409 where its id is stored with other content. Usage of a closed month is taken,
+    and billed in the next open one (`late`).
+    """
+    key, at_us = key_of(request), recorder.now_us()
+    name = str(uuid4()) if key is None else made_id(key)
+    (event,) = recorder.read([sent], [name], at_us)
+    if isinstance(event, RefusedEvent):
+        raise UsageRefused(event)
+    caller.require_own(event.team, event.user)
+    (outcome,) = recorder.store([sent], [event], at_us)
+    if outcome is Outcome.CONFLICT:
+        raise UsageConflict(event)
+    status = 201 if outcome is Outcome.ACCEPTED else 200
+    return Answer(show_record(recorder.app.store, event), status)
+
+
+@routes.declare(
+    "GET",
+    "/usage/summary",
+    role=Role.READ,
+    scoped=Scoped.OWN,
+    answers={200: UsageSummaryAnswer},
+)
+def get_usage_summary(
+    books: Books, caller: Who, days: Days, team_id: TeamFilter = None, user_id: UserFilter = None
+) -> Answer:
+    """Sum usage
+
+    By the usage's own day, whenever it came; its cost does not depend on the number of events.
+    """
+    team, user = caller.narrowed(team_id, user_id)
+    return Answer(usage_summary(books.store, days, team=team, user=user))
+
+
+@routes.declare(
+    "GET",
+    "/usage",
+    role=Role.READ,
+    scoped=Scoped.OWN,
+    answers={200: UsageRecordsAnswer},
+    refuses=(UnknownPlace,),
+)
+def list_usage(
+    books: Books,
+    caller: Who,
+    days: Days,
+    team_id: TeamFilter = None,
+    user_id: UserFilter = None,
+    limit: Limit = 200,
+    cursor: Cursor = None,
+) -> Answer:
+    """List usage records
+
+    The newest day first. A page goes on right where the one before ended, also while more comes.
+    """
+    team, user = caller.narrowed(team_id, user_id)
+    found = list_records(books.store, days, team=team, user=user, limit=limit, cursor=cursor)
+    return Answer(found)

@@ -1,0 +1,239 @@
+"""What every route has: a role, a limit, and a check of what is asked before it is done.
+
+A route is a function that takes what was asked and gives an answer; what comes before and after it
+is here, once for all.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chargeback_worker.allocation.writing.place import near
+from chargeback_worker.api import bodies
+from chargeback_worker.api.access import Caller, Scoped, admit
+from chargeback_worker.api.refusals import At, ParameterRefused, TookTooLong
+from chargeback_worker.api.repeated import Repeatable
+from chargeback_worker.app import App
+from chargeback_worker.app.recording import Recorder
+from chargeback_worker.store.api_keys import Role
+
+PREFIX = "/api/chargeback"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a route takes as its body. `schema` is the name of a schema of the OpenAPI document."""
+
+    model: type[BaseModel] | None = None
+    example: object = None
+    media_types: Sequence[str] = (bodies.JSON,)
+    most: int = bodies.BODY_BYTES_MAX
+    required: bool = True
+    streamed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What is said of a route besides its path; `role` None is open to everybody."""
+
+    role: Role | None
+    scoped: Scoped
+    answers: dict[int, type[BaseModel] | str]
+    refuses: tuple[type[Exception], ...] = ()
+    body: Body | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Route(APIRoute):
+    """A route whose function was declared; there is no other."""
+
+    @property
+    def declared(self) -> Declared:
+        found = getattr(self.endpoint, "declared", None)
+        assert isinstance(found, Declared), f"{self.path} says nothing of who may ask"
+        return found
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        declared, answer = self.declared, super().get_route_handler()
+        known = set(_query_names(self.dependant))
+
+        async def handle(request: Request) -> Response:
+            books: App = request.app.state.books
+            if declared.role is not None:
+                request.state.caller = await run_in_threadpool(
+                    admit, request, books.store, declared.role, declared.scoped
+                )
+            _check_parameters(request, known)
+            if declared.body is not None:
+                await _take_body(request, declared.body)
+            if request.method == "GET":
+                return await _in_time(answer(request), books)
+            if request.method != "POST" or "idempotency-key" not in request.headers:
+                return await answer(request)
+            digest = _digest(request) if not _is_streamed(declared) else None
+            repeatable = Repeatable(books, request.state.caller.owner, request, digest)
+            return await repeatable.answer(lambda: answer(request))
+
+        return handle
+
+
+class Routes(APIRouter):
+    """The routes of one resource."""
+
+    def __init__(self, resource: str, prefix: str = PREFIX) -> None:
+        super().__init__(prefix=prefix, route_class=Route, tags=[resource], redirect_slashes=False)
+
+    def declare(
+        self,
+        method: str,
+        path: str,
+        *,
+        role: Role | None,
+        scoped: Scoped = Scoped.NEVER,
+        answers: dict[int, type[BaseModel] | str],
+        refuses: Sequence[type[Exception]] = (),
+        body: Body | None = None,
+        **options: Any,
+    ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+        """Serve a function. `answers` are what it answers with, by status; `refuses` the errors of
+        its own that it may raise."""
+
+        def serve(function: Callable[..., Response]) -> Callable[..., Response]:
+            declared = Declared(role, scoped, answers, tuple(refuses), body)
+            function.declared = declared  # type: ignore[attr-defined]
+            self.add_api_route(
+                path, function, methods=[method], response_model=None, name=function.__name__,
+                operation_id=function.__name__, **options,
+            )  # fmt: skip
+            return function
+
+        return serve
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    """The parameters of a query, those that several routes share too."""
+    yield from (param.alias for param in dependant.query_params)
+    for shared in dependant.dependencies:
+        yield from _query_names(shared)
+
+
+def _books(request: Request) -> App:
+    books: App = request.app.state.books
+    return books
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _sent(request: Request) -> bytes:
+    sent: bytes = request.state.sent
+    return sent
+
+
+async def _take_books(request: Request) -> App:
+    return _books(request)
+
+
+async def _take_caller(request: Request) -> Caller:
+    return _caller(request)
+
+
+async def _take_sent(request: Request) -> bytes:
+    return _sent(request)
+
+
+async def _take_recorder(request: Request) -> Recorder:
+    recorder: Recorder = request.app.state.recorder
+    return recorder
+
+
+Books = Annotated[App, Depends(_take_books)]
+Taking = Annotated[Recorder, Depends(_take_recorder)]
+Who = Annotated[Caller, Depends(_take_caller)]
+Sent = Annotated[bytes, Depends(_take_sent)]
+
+
+def _is_streamed(declared: Declared) -> bool:
+    return declared.body is not None and declared.body.streamed
+
+
+async def _take_body(request: Request, body: Body) -> None:
+    announced = request.headers.get("content-type")
+    # A request without a body must say JSON as well: no page of another site can do that unasked.
+    if body.required or announced or request.state.caller.owner == "local":
+        bodies.require_media_type(request, body.media_types)
+    if not body.streamed:
+        request.state.sent = await bodies.read_body(request, body.most)
+
+
+def _check_parameters(request: Request, known: set[str]) -> None:
+    """Raises ParameterRefused for what is not known, or is given twice: what was meant is unclear,
+    and a filter that is not heard shows too much."""
+    faults = []
+    given = request.query_params.multi_items()
+    names = [name for name, _ in given]
+    for name in dict.fromkeys(names):
+        if name not in known:
+            faults.append(At("parameter", name, f"is no parameter here{near(name, known)}"))
+        elif names.count(name) > 1:
+            faults.append(At("parameter", name, "is given more than once"))
+    for name, value in given:
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            faults.append(At("parameter", name, "holds a character that no text can hold"))
+    if faults:
+        raise ParameterRefused(faults)
+
+
+def refused_parameters(error: RequestValidationError) -> ParameterRefused:
+    """What the framework found wrong with parameters, in our form."""
+    faults = []
+    for found in error.errors():
+        kind = "header" if found["loc"][0] == "header" else "parameter"
+        place = str(found["loc"][-1])
+        faults.append(At(kind, place, found["msg"].removeprefix("Value error, ")))
+    return ParameterRefused(faults)
+
+
+async def _in_time(answer: Coroutine[Any, Any, Response], books: App) -> Response:
+    """A read that takes too long is given up; its thread ends by itself, and nobody hears of it."""
+    seconds = books.settings.api.request_timeout.total_seconds()
+    task = asyncio.ensure_future(answer)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if done:
+        return task.result()
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    _given_up.add(task)
+    task.add_done_callback(_given_up.discard)
+    raise TookTooLong(seconds)
+
+
+_given_up: set[asyncio.Future[Response]] = set()
+
+
+def _digest(request: Request) -> bytes:
+    """What must be the same for a request to be the same one."""
+    found = hashlib.sha256()
+    parts = (
+        request.method.encode(),
+        request.url.path.encode(),
+        request.url.query.encode(),
+        request.headers.get("if-match", "").encode(),
+        getattr(request.state, "sent", b""),
+    )
+    for part in parts:
+        found.update(len(part).to_bytes(8, "big"))
+        found.update(part)
+    return found.digest()

@@ -1,0 +1,119 @@
+"""Shapes of allocation rules."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from chargeback_worker.api.schemas.common import (
+    AnyObject,
+    Date,
+    Id,
+    Instant,
+    Money,
+    Shape,
+)
+
+_RuleType = Literal["by_usage", "by_team", "by_user", "fixed_split", "equal_split"]
+_Percentages = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "number"},
+            "description": "Percent by receiver, `team:ID` or `user:ID`; they sum to exactly 100.",
+        }
+    ),
+]
+_Metadata = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "type": ["object", "null"],
+            "properties": {
+                "match": {"type": ["object", "null"]},
+                "receivers": {"type": ["array", "null"], "items": {"type": "string"}},
+                "entity_type": {"enum": ["team", "user", None]},
+                "driver": {"enum": ["cost", "quantity", "records", None]},
+                "driver_match": {"type": ["object", "null"]},
+            },
+            "additionalProperties": False,
+        }
+    ),
+]
+_Ignored = Field(None, description="Shown with a rule, and not looked at here.")
+
+
+class RuleFields(Shape):
+    """The fields of a rule; with PUT those that are given are changed, null is the default."""
+
+    name: str | None = Field(None, max_length=512)
+    description: str | None = Field(None, max_length=10_000)
+    rule_type: _RuleType | None = None
+    enabled: bool | None = None
+    priority: int | None = Field(None, ge=-(10**9), le=10**9)
+    effective_from: Date | None = None
+    effective_to: Date | None = Field(None, description="Exclusive.")
+    team_id: Id | None = None
+    user_ids: list[Id] | None = None
+    split_percentages: _Percentages = None
+    allocation_metadata: _Metadata = None
+    version: Any = _Ignored
+    created_at: Any = _Ignored
+    updated_at: Any = _Ignored
+    deleted: Any = _Ignored
+    warnings: Any = _Ignored
+    resolved: Any = _Ignored
+    in_words: Any = _Ignored
+
+
+class NewRule(RuleFields):
+    rule_id: Id
+    rule_type: _RuleType
+
+
+class ChangedRule(RuleFields):
+    rule_id: Id | None = Field(None, description="Where given, it must agree with the path.")
+
+
+class RuleWarning(Shape):
+    warning: str
+    message: str
+
+
+class Rule(Shape):
+    """A rule as it stands; in effect from `version` on."""
+
+    rule_id: str
+    name: str
+    description: str
+    rule_type: str
+    enabled: bool
+    priority: int
+    effective_from: Date | None
+    effective_to: Date | None
+    team_id: str | None
+    user_ids: list[str]
+    split_percentages: dict[str, Money]
+    allocation_metadata: AnyObject
+    version: int
+    resolved: dict[str, str] = Field(description="To whom each bare key was resolved.")
+    in_words: str
+    deleted: bool
+    created_at: Instant
+    updated_at: Instant
+    warnings: list[RuleWarning]
+
+
+class RuleAnswer(Shape):
+    rule: Rule
+
+
+class RulesAnswer(Shape):
+    rules: list[Rule]
+    next_cursor: str | None
+
+
+class SavedRuleAnswer(Shape):
+    rule_id: str
+    message: str
+    rule: Rule

@@ -1,0 +1,234 @@
+"""Who may ask what: every route of the table, by every kind of caller, under every kind of name."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.api.access import Scoped
+from chargeback_worker.api.answers import Answer
+from chargeback_worker.api.routing import Routes
+from chargeback_worker.pipeline.keys import create_key, revoke_key
+from chargeback_worker.store.api_keys import Role
+from tests.support.http_api import Api, Reply, serving
+from tests.support.http_routes import ROUTES, Asked
+from tests.support.ledger import act
+
+OPEN = {
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/docs",
+    "/docs/errors",
+    "/docs/errors/{name}",
+}
+HOSTS = ("127.0.0.1", "localhost:8080", "[::1]", "books.example.com")
+REFUSED = (401, 403)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A kind of caller: the role that it may act in where nothing is anybody's own."""
+
+    role: Role | None
+    scoped: bool = False
+
+
+CALLERS = {
+    "nobody": Caller(None),
+    "unknown": Caller(None),
+    "revoked": Caller(None),
+    "read": Caller(Role.READ),
+    "operate": Caller(Role.OPERATE),
+    "admin": Caller(Role.ADMIN),
+    "team": Caller(Role.ADMIN, scoped=True),
+    "user": Caller(Role.ADMIN, scoped=True),
+}
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A server with a key of each kind, and two teams of which one is nobody's business."""
+
+    api: Api
+    keys: dict[str, str]
+
+    def ask(self, asked: Asked, caller: str, **headers: str) -> Reply:
+        if self.keys[caller]:
+            headers["Authorization"] = f"Bearer {self.keys[caller]}"
+        return self.api.ask(
+            asked.method, asked.path, asked.body, query=asked.query, headers=headers
+        )
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    with serving(f"sqlite:///{folder / 'chargeback.db'}") as api:
+        _fill(api)
+        keys = {"nobody": "", "unknown": "chargeback_0_" + "x" * 43}
+        scopes = {"team": Pair(team="A"), "user": Pair(user="ada")}
+        for name, caller in CALLERS.items():
+            if caller.role is not None:
+                made = create_key(api.store, name, caller.role, scopes.get(name), act())
+                keys[name] = made.secret
+        revoked = create_key(api.store, "revoked", Role.ADMIN, None, act())
+        revoke_key(api.store, revoked.key.key_id, act())
+        keys["revoked"] = revoked.secret
+        yield Guarded(api, keys)
+
+
+def _fill(api: Api) -> None:
+    for number, (team, user) in enumerate(
+        [("A", "ada"), ("A", "hidden-1"), ("hidden-2", "hidden-3"), (None, "ada"), (None, None)]
+    ):
+        event = {
+            "usage_id": f"{user}-{number}",
+            "timestamp": "2026-09-03T12:00:00Z",
+            "cost_usd": 1,
+            "team_id": team,
+            "user_id": user,
+            "agent_id": f"agent-of-{user}",
+        }
+        api.ok("POST", "usage", event)
+    api.ok("POST", "periods/2026-09/close")
+
+
+def _may(asked: Asked, caller: Caller) -> bool:
+    wanted = asked.declared.role
+    if wanted is None:
+        return True
+    if caller.role is None or not caller.role.reaches(wanted):
+        return False
+    return not caller.scoped or asked.declared.scoped is Scoped.OWN
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("asked", ROUTES, ids=lambda asked: asked.id)
+def test_a_route_answers_those_who_may_and_nobody_else(
+    guarded: Guarded, asked: Asked, caller: str
+) -> None:
+    may = _may(asked, CALLERS[caller])
+    for host in HOSTS:
+        reply = guarded.ask(asked, caller, Host=host)
+        if may and CALLERS[caller].scoped:
+            # What it asks for by name may be somebody else's.
+            assert reply.status != 401, (host, reply)
+        elif may:
+            assert reply.status not in REFUSED, (host, reply)
+        else:
+            assert reply.status in REFUSED, (host, reply)
+            assert b"hidden" not in reply.body
+
+
+def test_every_open_route_is_meant_to_be() -> None:
+    assert {asked.template for asked in ROUTES if asked.declared.role is None} == OPEN
+
+
+def test_a_route_that_says_nothing_of_who_may_ask_cannot_be_made() -> None:
+    routes = Routes("new")
+    with pytest.raises(AssertionError, match="says nothing of who may ask"):
+        routes.add_api_route("/new", lambda: Answer({}), methods=["GET"])
+
+
+@pytest.mark.parametrize("caller", ["team", "user"])
+@pytest.mark.parametrize(
+    "asked",
+    [asked for asked in ROUTES if asked.declared.scoped is Scoped.OWN],
+    ids=lambda asked: asked.id,
+)
+def test_a_key_with_a_scope_never_sees_what_is_not_its_own(
+    guarded: Guarded, asked: Asked, caller: str
+) -> None:
+    hidden = ("hidden-2", "hidden-3") if caller == "team" else ("hidden-1", "hidden-2", "hidden-3")
+    key = guarded.api.with_key(guarded.keys[caller])
+    for filters in ({}, {"team_id": "hidden-2"}, {"user_id": "hidden-3"}, {"team_id": ""}):
+        query = {**asked.query, **filters}
+        reply = key.ask(asked.method, asked.path, asked.body, query=query)
+        # What was asked for is said again.
+        named = set(hidden) - set(filters.values())
+        assert not any(name.encode() in reply.body for name in named), reply
+    for others in ("hidden-2", "hidden-3", "INV-202609-0002", "INV-202609-0003"):
+        path = asked.path.replace("/A", f"/{others}").replace("/ada", f"/{others}")
+        path = path.replace("INV-202609-0001", others)
+        if path != asked.path:
+            reply = key.ask(asked.method, path, asked.body, query=asked.query)
+            told = reply.body.replace(others.encode(), b"")
+            assert not any(name.encode() in told for name in hidden), reply
+
+
+def test_a_key_with_a_scope_sees_what_is_its_own(guarded: Guarded) -> None:
+    team = guarded.api.with_key(guarded.keys["team"])
+    assert team.ok("GET", "usage/summary", period="2026-09")["summary"]["total_cost_usd"] == "2"
+    assert len(team.ok("GET", "usage", period="2026-09")["usage_records"]) == 2
+    assert [row["receiver"] for row in team.ok("GET", "invoices")["invoices"]] == ["team:A"]
+    found = team.ok("GET", "allocations", period="2026-09")
+    assert (found["total_cost_usd"], found["unallocated"]) == ("2", None)
+    assert team.ok("GET", "reports/team/A", period="2026-09")["report"]["total_cost_usd"] == "2"
+    assert team.get("reports/team/hidden-2", period="2026-09").problem == (403, "out-of-scope")
+    assert team.get("reports/user/ada", period="2026-09").problem == (403, "out-of-scope")
+    assert team.get("usage", period="2026-09", team_id="B").problem == (403, "out-of-scope")
+    user = guarded.api.with_key(guarded.keys["user"])
+    assert user.ok("GET", "usage/summary", period="2026-09")["summary"]["record_count"] == "2"
+    receivers = [row["receiver"] for row in user.ok("GET", "invoices")["invoices"]]
+    assert receivers == ["user:ada"]
+    others = guarded.api.with_key(guarded.keys["read"]).ok("GET", "invoices")["invoices"]
+    (of_a,) = [row for row in others if row["receiver"] == "team:A"]
+    assert user.get(f"invoices/{of_a['invoice_id']}").problem == (404, "invoice-unknown")
+
+
+def test_a_key_with_a_scope_records_its_own_usage_alone(guarded: Guarded) -> None:
+    team = guarded.api.with_key(guarded.keys["team"])
+    event = {"timestamp": "2026-10-03T12:00:00Z", "cost_usd": 1}
+    assert team.post("usage", {**event, "team_id": "A"}).status == 201
+    for other in ({"team_id": "B"}, {}, {"metadata": {"team_id": "B"}}):
+        assert team.post("usage", {**event, **other}).problem == (403, "out-of-scope")
+
+
+def test_a_key_is_taken_in_either_header(guarded: Guarded) -> None:
+    key = guarded.keys["read"]
+    assert guarded.api.having(X_API_Key=key).get("periods").status == 200
+    assert guarded.api.having(Authorization=f"bearer {key}").get("periods").status == 200
+    assert guarded.api.having(Authorization=f"Basic {key}").get("periods").problem == (
+        401,
+        "key-missing",
+    )
+    asked = guarded.api.get("periods")
+    assert asked.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_without_any_key_a_local_name_is_asked_for(sqlite_api: Api) -> None:
+    for host in ("127.0.0.1", "127.0.0.1:99", "localhost", "LOCALHOST:8080", "[::1]:80"):
+        assert sqlite_api.having(Host=host).get("periods").status == 200, host
+    for host in ("evil.example", "127.0.0.1.evil.example", "0.0.0.0", "", "localhost.evil.example"):
+        assert sqlite_api.having(Host=host).get("periods").problem == (403, "not-local"), host
+    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
+        passed_on = sqlite_api.having(**{header: "127.0.0.1"})
+        assert passed_on.get("periods").problem == (403, "not-local"), header
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [asked for asked in ROUTES if asked.method in ("POST", "PUT")],
+    ids=lambda asked: asked.id,
+)
+def test_without_any_key_a_body_must_be_announced_as_json(sqlite_api: Api, asked: Asked) -> None:
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
+        for body in (b"{}", b""):
+            reply = sqlite_api.ask(
+                asked.method,
+                asked.path,
+                body,
+                query=asked.query,
+                headers={"Content-Type": content_type},
+            )
+            assert reply.problem == (415, "not-json"), (content_type, body)
+
+
+def test_a_door_that_was_locked_stays_locked(sqlite_api: Api) -> None:
+    made = create_key(sqlite_api.store, "only", Role.ADMIN, None, act())
+    assert sqlite_api.get("periods").problem == (401, "key-missing")
+    revoke_key(sqlite_api.store, made.key.key_id, act())
+    assert sqlite_api.get("periods").problem == (401, "key-missing")
+    assert sqlite_api.with_key(made.secret).get("periods").problem == (401, "key-unknown")

@@ -1,0 +1,92 @@
+"""A POST tried again with the same Idempotency-Key is answered as before, and not done twice."""
+
+import threading
+
+from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.pipeline.keys import create_key
+from chargeback_worker.reports.verify import verify
+from chargeback_worker.store.api_keys import Role
+from tests.support.http_api import Api, Reply
+from tests.support.ledger import act
+
+BARE = {"cost_usd": 1, "team_id": "A"}
+RENT = {"rule_id": "rent", "rule_type": "equal_split", "team_id": "A"}
+
+
+def test_the_same_request_is_answered_as_before(api: Api) -> None:
+    keyed = api.having(Idempotency_Key="k-1")
+    first, again = keyed.post("usage", BARE), keyed.post("usage", BARE)
+    assert (first.status, again.status) == (201, 201)
+    assert first.body == again.body
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert api.ok("GET", "usage/summary", period=first.json["usage_record"]["billing_period"])[
+        "summary"
+    ]["record_count"] == "1"  # fmt: skip
+    made = keyed.having(Idempotency_Key="k-2").post("allocation-rules", RENT)
+    repeated = keyed.having(Idempotency_Key="k-2").post("allocation-rules", RENT)
+    assert (made.status, repeated.status, repeated.headers["etag"]) == (201, 201, '"1"')
+    assert api.post("allocation-rules", RENT).status == 409
+
+
+def test_a_key_is_for_one_request(api: Api) -> None:
+    keyed = api.having(Idempotency_Key="k-1")
+    assert keyed.post("usage", BARE).status == 201
+    assert keyed.post("usage", {**BARE, "cost_usd": 2}).problem == (422, "key-reused")
+    assert keyed.post("allocation-rules", RENT).problem == (422, "key-reused")
+
+
+def test_what_was_refused_may_be_tried_again_when_it_is_right(api: Api) -> None:
+    keyed = api.having(Idempotency_Key="k-1")
+    late = {"status": "paid"}
+    assert late
+    assert keyed.post("periods/2026-09/reopen", {"reason": "x"}).problem == (409, "not-closed")
+    api.ok("POST", "usage", {**BARE, "timestamp": "2026-09-03T12:00:00Z"})
+    api.ok("POST", "periods/2026-09/close")
+    assert keyed.post("periods/2026-09/reopen", {"reason": "x"}).status == 200
+    assert keyed.post("periods/2026-09/reopen", {"reason": "x"}).status == 200
+
+
+def test_a_key_is_its_senders_own(api: Api) -> None:
+    first = create_key(api.store, "one", Role.OPERATE, Pair(team="A"), act()).secret
+    second = create_key(api.store, "two", Role.OPERATE, None, act()).secret
+    event = {**BARE, "usage_id": "u", "timestamp": "2026-09-03T12:00:00Z"}
+    one = api.with_key(first).having(Idempotency_Key="same").post("usage", event)
+    other = api.with_key(second).having(Idempotency_Key="same").post("usage", event)
+    assert (one.status, other.status) == (201, 200)
+    assert "idempotency-replayed" not in other.headers
+
+
+def test_the_same_key_at_once_is_done_once(api: Api) -> None:
+    keyed, replies = api.having(Idempotency_Key="k-1"), list[Reply]()
+    threads = [
+        threading.Thread(target=lambda: replies.append(keyed.post("usage", BARE))) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {reply.status for reply in replies} == {201}
+    assert len({reply.body for reply in replies}) == 1
+    assert verify(api.store).mismatches == ()
+
+
+def test_an_answer_that_was_lost_is_made_again_without_counting_twice(api: Api) -> None:
+    """As after a kill between the commit and the answer that is kept of it."""
+    keyed = api.having(Idempotency_Key="k-1")
+    first = keyed.post("usage", BARE)
+    with api.store.begin() as transaction:
+        transaction.connection.exec_driver_sql("DELETE FROM api_answer")
+    again = keyed.post("usage", BARE)
+    assert (again.status, again.json) == (200, first.json)
+
+
+def test_a_key_that_is_none_is_refused(sqlite_api: Api) -> None:
+    for key in ("", "x" * 256, "ä"):
+        reply = sqlite_api.ask(
+            "POST",
+            "usage",
+            BARE,
+            headers={"Idempotency-Key": key.encode("latin-1").decode("latin-1")},
+        )
+        assert reply.problem == (400, "parameter-refused"), key
