@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends
 from fastapi.dependencies.models import Dependant
@@ -29,6 +29,7 @@ from chargeback_worker.app.recording import Recorder
 from chargeback_worker.store.api_keys import Role
 
 PREFIX = "/api/chargeback"
+Served = TypeVar("Served", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,11 @@ class Routes(APIRouter):
         refuses: Sequence[type[Exception]] = (),
         body: Body | None = None,
         **options: Any,
-    ) -> Callable[[Callable[..., Response]], Callable[..., Response]]:
+    ) -> Callable[[Served], Served]:
         """Serve a function. `answers` are what it answers with, by status; `refuses` the errors of
         its own that it may raise."""
 
-        def serve(function: Callable[..., Response]) -> Callable[..., Response]:
+        def serve(function: Served) -> Served:
             declared = Declared(role, scoped, answers, tuple(refuses), body)
             function.declared = declared  # type: ignore[attr-defined]
             self.add_api_route(

@@ -3,14 +3,26 @@
 from uuid import uuid4
 
 from fastapi import Request
+from starlette.responses import Response
 
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
+from chargeback_worker.api.batches import Batch, items_of, lines_of
+from chargeback_worker.api.bodies import (
+    BODY_BYTES_MAX,
+    JSON,
+    JSON_LINES,
+    media_type,
+    read_body,
+    stream_body,
+)
 from chargeback_worker.api.parameters import Cursor, Days, Limit, TeamFilter, UserFilter
-from chargeback_worker.api.refusals import UsageRefused
+from chargeback_worker.api.refusals import BodyUnreadable, TooManyItems, UsageRefused
 from chargeback_worker.api.repeated import key_of, made_id
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Taking, Who
 from chargeback_worker.api.schemas.usage import (
+    BatchAnswer,
+    BatchBody,
     UsageEvent,
     UsageRecordAnswer,
     UsageRecordsAnswer,
@@ -64,6 +76,37 @@ def record_usage(request: Request, recorder: Taking, caller: Who, sent: Sent) ->
         raise UsageConflict(event)
     status = 201 if outcome is Outcome.ACCEPTED else 200
     return Answer(show_record(recorder.app.store, event), status)
+
+
+@routes.declare(
+    "POST",
+    "/usage/batch",
+    role=Role.OPERATE,
+    scoped=Scoped.OWN,
+    answers={200: BatchAnswer},
+    refuses=(BodyUnreadable, TooManyItems),
+    body=Body(BatchBody, [_EXAMPLE | {"usage_id": "u-1"}], (JSON, *JSON_LINES), streamed=True),
+)
+async def record_usage_batch(request: Request, recorder: Taking, caller: Who) -> Response:
+    """Record a batch of usage
+
+    JSON lines, up to 1,000,000 events, or a JSON array of up to 8 MiB. It is stored in transactions
+    of 5,000 as it comes; each event ends by itself, and nothing of a refused one is kept. An event
+    without an id needs the request's `Idempotency-Key`, and gets UUIDv5 of it and its index. Sent
+    again, what was stored before is a duplicate.
+    """
+    key = key_of(request)
+    if media_type(request) == JSON:
+        values = items_of(await read_body(request, BODY_BYTES_MAX))
+    else:
+        values = lines_of(stream_body(request))
+    batch = Batch(recorder, caller, key)
+    try:
+        await batch.take(values)
+    except BaseException:
+        batch.close()
+        raise
+    return batch.answer()
 
 
 @routes.declare(

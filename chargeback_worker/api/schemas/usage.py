@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, RootModel, WithJsonSchema
 
 from chargeback_worker.api.schemas.common import (
     AnyObject,
@@ -114,6 +114,10 @@ class UsageSummary(Shape):
 
 class UsageSummaryAnswer(Shape):
     summary: UsageSummary
+
+
+class BatchBody(RootModel[list[UsageEvent]]):
+    """Events; as JSON lines, each on a line of its own."""
 
 
 class BatchItem(Shape):
