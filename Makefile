@@ -13,7 +13,7 @@ SEEDS ?= 1000
 STORE ?= sqlite
 FIRST ?= 0
 
-.PHONY: help demo run test lint bench test-faults simulate-faults lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults openapi lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,9 @@ test-faults: $(VENV)/dev.installed ## real processes, Kafka and PostgreSQL, brok
 
 simulate-faults: $(VENV)/dev.installed ## SEEDS=1000 drawn interleavings on STORE=sqlite, from the seed FIRST=0 on
 	$(BIN)/python -m tests.interleaving --seeds $(SEEDS) --store $(STORE) --first $(FIRST)
+
+openapi: $(VENV)/worker.installed ## write docs/openapi.json anew, from what the routes declare
+	$(BIN)/python -m chargeback_worker.api.openapi > docs/openapi.json
 
 lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock

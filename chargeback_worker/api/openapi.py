@@ -1,5 +1,6 @@
 """The OpenAPI document, made from what the routes declare, so that it says what they do."""
 
+import json
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
@@ -189,3 +190,13 @@ _REPLAYED = {
     "description": "`true` where this is what was answered before.",
     "schema": {"type": "string"},
 }
+
+
+def _print() -> None:
+    from chargeback_worker.api.program import program_of
+
+    print(json.dumps(program_of().openapi(), indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    _print()

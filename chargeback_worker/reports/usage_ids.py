@@ -30,7 +30,8 @@ def first_usage_ids(
     if not most or not rows:
         return ids
     for basis in bases(transaction, found, terms, {row.key.origin for row in rows}):
-        behind = _behind(basis, [row for row in rows if row.key.origin == basis.origin], most)
+        own = [row for row in rows if row.key.origin == basis.origin]
+        behind = groups_behind(basis, own, most)
         groups = {Group.of(group) for of_row in behind.values() for group in of_row}
         keys = first_totals(transaction, groups, basis.kept, basis.days, each=most)
         read: dict[tuple[Group, ...], list[str]] = {}
@@ -45,10 +46,10 @@ def first_usage_ids(
     return ids
 
 
-def _behind(
-    basis: Basis, rows: Sequence[Allocation], most: int
+def groups_behind(
+    basis: Basis, rows: Sequence[Allocation], most: int | None = None
 ) -> dict[AllocationKey, list[UsageTotal]]:
-    """Of each row as many groups of totals as hold `most` records."""
+    """Of each row as many groups of totals as hold `most` records; all of them without that."""
     wanted = {row.key: row for row in rows}
     behind: dict[AllocationKey, list[UsageTotal]] = {}
     for rule, pool in pools(basis.totals, basis.snapshot):
@@ -64,6 +65,8 @@ def _behind(
             types = wanted[key].by_resource_type
             of_row = behind.setdefault(key, [])
             of_row += (group for group in groups if group.resource_type in types)
+    if most is None:
+        return behind
     return {key: _first(groups, most) for key, groups in behind.items()}
 
 

@@ -74,6 +74,14 @@ def find(transaction: Transaction, period: Period) -> Run | None:
     return Run(period, run.created_us, run.actor, tuple(parts))
 
 
+def place_of(transaction: Transaction, allocation_id: str) -> tuple[Period, Part] | None:
+    """The period of an allocation of a run, and one part of it."""
+    row = transaction.execute(
+        sa.select(table).where(table.c.allocation_id == allocation_id).limit(1)
+    ).one_or_none()
+    return None if row is None else (Period.from_number(row.period), _run_part(row).part)
+
+
 def _delete_parts(transaction: Transaction, period: Period) -> None:
     transaction.execute(sa.delete(table).where(table.c.period == period.number))
 

@@ -82,6 +82,12 @@ def of_close(
     return sorted(rows, key=lambda row: (row.revision, row.line_order))
 
 
+def place_of(transaction: Transaction, allocation_id: str) -> tuple[Period, Owed] | None:
+    """The billing period of an allocation that was booked, and one row of it."""
+    rows = _read(transaction, table.c.allocation_id == allocation_id)
+    return (rows[0].billing_period, rows[0].owed) if rows else None
+
+
 def shares(
     transaction: Transaction, allocation_ids: Iterable[str]
 ) -> dict[tuple[str, str], Fraction]:

@@ -279,3 +279,26 @@ def test_a_get_writes_nothing(closed: Api) -> None:
         closed.ok("GET", path)
     assert json.dumps(closed.ok("GET", "audit")) == before
     assert [row["period"] for row in closed.ok("GET", "periods")["periods"]] == ["2026-09"]
+
+
+def test_the_usage_behind_an_allocation_is_paged(used: Api) -> None:
+    late = {"cost_usd": 1, "team_id": "A", "user_id": "ada", "timestamp": "2026-09-05T12:00:00Z"}
+    for number in range(4):
+        used.ok("POST", "usage", {**late, "usage_id": f"more-{number}"})
+    for stored in ("POST", "allocate"), ("POST", "periods/2026-09/close"):
+        used.ok(*stored, SEPTEMBER if stored[1] == "allocate" else None)
+        rows = used.ok("GET", "allocations", **SEPTEMBER)["allocations"]
+        ada = next(row for row in rows if row["user_id"] == "ada")
+        seen, cursor = [], None
+        while True:
+            path = f"allocations/{ada['allocation_id']}/usage"
+            page = used.ok("GET", path, limit=2, cursor=cursor)
+            seen += [row["usage_id"] for row in page["usage_records"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert sorted(seen) == sorted(ada["usage_records"])
+        assert len(seen) == int(ada["usage_record_count"]) == 5
+    assert used.get("allocations/nothing/usage").problem == (404, "allocation-unknown")
+    path = f"allocations/{ada['allocation_id']}/usage"
+    assert used.get(path, cursor="x").problem == (400, "unknown-place")

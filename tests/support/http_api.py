@@ -16,6 +16,7 @@ from chargeback_worker.settings import Settings
 from chargeback_worker.settings.model import Api as ApiSettings
 from chargeback_worker.settings.model import Database
 from chargeback_worker.store import Store
+from tests.support.http_shapes import require_described
 
 BASE = "/api/chargeback"
 JSON = "application/json"
@@ -124,6 +125,7 @@ class Api:
         finally:
             connection.close()
         headers = {name.lower(): value for name, value in answered.getheaders()}
+        require_described(method, target, answered.status, headers, content)
         return Reply(answered.status, headers, content)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Path, Query
 
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
@@ -11,8 +11,10 @@ from chargeback_worker.api.parameters import Cursor, Days, Limit, TeamFilter, Us
 from chargeback_worker.api.refusals import BodyRefused, BodyUnreadable, RangeTooLong
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Who
 from chargeback_worker.api.schemas.billing import AllocateBody, AllocationsAnswer
+from chargeback_worker.api.schemas.books import AllocationUsageAnswer
 from chargeback_worker.pipeline.allocate import allocate
 from chargeback_worker.pipeline.closing.settlement import terms_of
+from chargeback_worker.reports.allocation_usage import AllocationUnknown, allocation_usage
 from chargeback_worker.reports.allocations import list_allocations
 from chargeback_worker.reports.pages import UnknownPlace
 from chargeback_worker.store.api_keys import Role
@@ -103,3 +105,25 @@ def get_allocations(
     )
     # What nobody bears is not theirs to see.
     return Answer(found if caller.scope is None else {**found, "unallocated": None})
+
+
+@routes.declare(
+    "GET",
+    "/allocations/{allocation_id}/usage",
+    role=Role.READ,
+    answers={200: AllocationUsageAnswer},
+    refuses=(AllocationUnknown, UnknownPlace),
+)
+def get_allocation_usage(
+    books: Books,
+    allocation_id: Annotated[str, Path(min_length=1, max_length=512)],
+    limit: Limit = 200,
+    cursor: Cursor = None,
+) -> Answer:
+    """List the usage behind an allocation
+
+    Of shared cost, all that was divided; so no key with a scope may see it.
+    """
+    terms = terms_of(books.settings)
+    found = allocation_usage(books.store, allocation_id, terms, limit=limit, cursor=cursor)
+    return Answer(found)

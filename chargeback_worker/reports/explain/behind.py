@@ -146,7 +146,7 @@ class Behind:
         lost = RecordSums() if gone is None else gone[0]
         shown = sum(record.cost for record in page)
         return {
-            "usage_records": [_record(record) for record in page],
+            "usage_records": [record_document(record) for record in page],
             "not_shown": {
                 "record_count": stored.total.records - len(page) - lost.records,
                 "cost_usd": Amount(stored.total.cost - shown - lost.cost),
@@ -193,7 +193,7 @@ def _sums(sums: Sums) -> Document:
     }
 
 
-def _record(record: StoredRecord) -> Document:
+def record_document(record: StoredRecord) -> Document:
     return {
         "usage_id": record.usage_id,
         "source": record.source,
