@@ -48,7 +48,7 @@ def test_every_parameter_says_what_it_is() -> None:
 def test_an_answer_that_is_not_described_is_found_out() -> None:
     """Guards the check that every other test of the API goes through."""
     target, headers = "/api/chargeback/periods", {"content-type": "application/json"}
-    good = {"periods": [], "next_cursor": None}
+    good: dict[str, object] = {"periods": [], "next_cursor": None}
     require_described("GET", target, 200, headers, json.dumps(good).encode())
     for status, content_type, body in (
         (200, "application/json", {**good, "more": 1}),
