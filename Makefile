@@ -12,8 +12,10 @@ TESTS_AT_ONCE ?= 2
 SEEDS ?= 1000
 STORE ?= sqlite
 FIRST ?= 0
+# Odd requests to each endpoint of the API.
+FUZZ_EXAMPLES ?= 500
 
-.PHONY: help demo run test lint bench test-faults simulate-faults openapi lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +45,9 @@ test-faults: $(VENV)/dev.installed ## real processes, Kafka and PostgreSQL, brok
 
 simulate-faults: $(VENV)/dev.installed ## SEEDS=1000 drawn interleavings on STORE=sqlite, from the seed FIRST=0 on
 	$(BIN)/python -m tests.interleaving --seeds $(SEEDS) --store $(STORE) --first $(FIRST)
+
+test-api: $(VENV)/dev.installed ## more than 20,000 odd requests to the HTTP API, on each store; long
+	CHARGEBACK_TEST_FUZZ=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -s tests/api/test_fuzz.py
 
 openapi: $(VENV)/worker.installed ## write docs/openapi.json anew, from what the routes declare
 	$(BIN)/python -m chargeback_worker.api.openapi > docs/openapi.json

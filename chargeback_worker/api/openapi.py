@@ -48,8 +48,10 @@ def document(program: FastAPI) -> dict[str, Any]:
         method = min(route.methods or ()).lower()
         operation = made["paths"][route.path_format][method]
         _describe(operation, route, references)
+    of_parameters = made.get("components", {}).get("schemas", {})
+    told = {name: schema for name, schema in of_parameters.items() if name not in _NOT_OURS}
     made["components"] = {
-        "schemas": dict(sorted(schemas["$defs"].items())),
+        "schemas": dict(sorted({**told, **schemas["$defs"]}.items())),
         "securitySchemes": {
             "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
             "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -65,10 +67,11 @@ def served(program: FastAPI) -> list[Route]:
     ]
 
 
-def problems_of(declared: Declared) -> dict[int, list[Kind]]:
+def problems_of(declared: Declared, *, repeatable: bool = False) -> dict[int, list[Kind]]:
     """The types of problems that a route may answer with, by status."""
     found: dict[int, list[Kind]] = {}
-    for error in [*declared.refuses, *_everywhere(declared)]:
+    repeated = [refusals.KeyReused] if repeatable else []
+    for error in [*declared.refuses, *repeated, *_everywhere(declared)]:
         kind = kind_of(error)
         statuses = [kind.status]
         if issubclass(error, UsageRefused | Refused) and error is not refusals.BodyRefused:
@@ -107,7 +110,7 @@ def _describe(operation: dict[str, Any], route: Route, references: dict[Any, Any
     operation["responses"] = {
         **{str(status): _answer(status, of, references) for status, of in declared.answers.items()},
     }
-    for status, kinds in problems_of(declared).items():
+    for status, kinds in problems_of(declared, repeatable=_is_repeatable(route)).items():
         if status not in declared.answers:
             operation["responses"][str(status)] = _refusal(status, kinds)
     operation["responses"] = dict(sorted(operation["responses"].items()))
@@ -120,6 +123,12 @@ def _describe(operation: dict[str, Any], route: Route, references: dict[Any, Any
         for status in declared.answers:
             operation["responses"][str(status)].setdefault("headers", {})[REPEATED] = _REPLAYED
     _with_etag(operation, route)
+
+
+def _is_repeatable(route: Route) -> bool:
+    """Whether its answers are kept for who tries again; a stream is stored again instead."""
+    body = route.declared.body
+    return "POST" in (route.methods or ()) and not (body is not None and body.streamed)
 
 
 def _who(declared: Declared) -> str:
@@ -161,7 +170,9 @@ def _body(declared: Declared, references: dict[Any, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for media_type in body.media_types:
         content[media_type] = {}
-        if body.model is not None:
+        if media_type in body.unlike:
+            content[media_type]["schema"] = body.unlike[media_type]
+        elif body.model is not None:
             content[media_type]["schema"] = references[body.model, "validation"]
         if body.example is not None:
             content[media_type]["example"] = body.example
@@ -177,6 +188,8 @@ def _with_etag(operation: dict[str, Any], route: Route) -> None:
                 response.setdefault("headers", {})["ETag"] = {"schema": {"type": "string"}}
 
 
+# The framework's own form of what we refuse in ours.
+_NOT_OURS = ("HTTPValidationError", "ValidationError")
 _WITHOUT_ETAG = ("delete_allocation_rule", "close_period")
 _IDEMPOTENCY = {
     "name": HEADER,

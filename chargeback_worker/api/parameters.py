@@ -14,9 +14,10 @@ from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.usage.fields import TEXT_MAX
 
 RANGE_DAYS_MAX = 3_660
-MONTH = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
-_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-RANGE = rf"^([0-9]{{4}}-(0[1-9]|1[0-2])|{_DAY}/{_DAY})$"
+_MONTH = r"[2-9][0-9]{3}-(0[1-9]|1[0-2])"
+_DAY = rf"{_MONTH}-(0[1-9]|[12][0-9]|3[01])"
+MONTH = f"^{_MONTH}$"
+RANGE = f"^({_MONTH}|{_DAY}/{_DAY})$"
 _SECTIONS = "a month as 2026-10, or days as 2026-10-01/2026-11-01 (the end is exclusive)"
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ is here, once for all.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -34,11 +34,13 @@ Served = TypeVar("Served", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a route takes as its body. `schema` is the name of a schema of the OpenAPI document."""
+    """What a route takes as its body. `model` is its shape, but for the media types that have a
+    schema of their own in `unlike`."""
 
     model: type[BaseModel] | None = None
     example: object = None
     media_types: Sequence[str] = (bodies.JSON,)
+    unlike: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     most: int = bodies.BODY_BYTES_MAX
     required: bool = True
     streamed: bool = False

@@ -1,10 +1,13 @@
 """The demo, as a new user runs it, on fewer events; then the commands that it names."""
 
+import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,31 @@ def test_the_demo_shows_the_main_job_and_the_commands_it_names_work(tmp_path: Pa
         following = _run(tmp_path, *shlex.split(line)[1:])
         assert following.returncode == 0, (line, following.stderr)
         assert following.stdout
+
+
+@pytest.mark.timeout(240)
+def test_the_demo_serves_the_api_until_it_is_told_to_end(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "chargeback_worker", "demo", "--events", "500", "--serve"]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            told = next(line for line in process.stdout if line.startswith("API"))
+            url = re.findall(r"http://\S+/api/chargeback/periods", told)[0]
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                months = json.load(answer)["periods"]
+            assert [month["state"] for month in months].count("closed") == 2
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 def test_the_demo_makes_nothing_in_a_folder_that_is_not_its_own(tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ from chargeback_worker.pipeline.ingest import Outcome
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.settings import Database, Settings
 from chargeback_worker.store.quarantine import AlreadyResolved, Quarantined
-from chargeback_worker.usage.event import Grain, RawEvent, Reader, RefusedEvent, UsageEvent
+from chargeback_worker.usage.event import (
+    Grain,
+    RawEvent,
+    Reader,
+    Received,
+    RefusedEvent,
+    UsageEvent,
+)
 from tests.support.command import Command
 
 OLD = b'{"usage_id": "u1", "timestamp": "2026-09-14T10:00:00Z", "team_id": "A", "cost_usd": 1}\n'
@@ -103,10 +110,12 @@ def test_what_another_resolves_meanwhile_is_left_out_and_the_rest_is_replayed(
     class Overtaken(Reader):
         """Somebody else gives the first event up while it is read."""
 
-        def read(self, raw: RawEvent, now_us: int) -> UsageEvent | RefusedEvent:
+        def read(
+            self, raw: RawEvent, now_us: int, received: Received | None = None
+        ) -> UsageEvent | RefusedEvent:
             if not given_up:
                 given_up.append(dismiss(opened.store, 1, opened.act("not ours")))
-            return super().read(raw, now_us)
+            return super().read(raw, now_us, received)
 
     given_up: list[Quarantined] = []
     with app.opened(settings) as opened:

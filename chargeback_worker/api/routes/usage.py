@@ -10,6 +10,7 @@ from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.batches import Batch, items_of, lines_of
 from chargeback_worker.api.bodies import (
     BODY_BYTES_MAX,
+    CLOUDEVENT,
     JSON,
     JSON_LINES,
     media_type,
@@ -46,7 +47,12 @@ _EXAMPLE = {
     "quantity": 100.0,
     "cost_usd": 5.50,
 }
-TAKEN = ("application/json", "application/cloudevents+json")
+_EXAMPLES = [_EXAMPLE | {"usage_id": "u-1"}]
+_WRAPPED = {CLOUDEVENT: {"type": "object", "description": "CloudEvents 1.0, structured."}}
+_LINES = {
+    name: {"description": "JSON lines, each an event; any other ends as refused."}
+    for name in JSON_LINES
+}
 
 
 @routes.declare(
@@ -56,7 +62,7 @@ TAKEN = ("application/json", "application/cloudevents+json")
     scoped=Scoped.OWN,
     answers={201: UsageRecordAnswer, 200: UsageRecordAnswer},
     refuses=(UsageRefused, UsageConflict),
-    body=Body(UsageEvent, _EXAMPLE, TAKEN, EVENT_BYTES_MAX),
+    body=Body(UsageEvent, _EXAMPLE, (JSON, CLOUDEVENT), _WRAPPED, EVENT_BYTES_MAX),
 )
 def record_usage(request: Request, recorder: Taking, caller: Who, sent: Sent) -> Answer:
     """Record usage
@@ -85,7 +91,7 @@ def record_usage(request: Request, recorder: Taking, caller: Who, sent: Sent) ->
     scoped=Scoped.OWN,
     answers={200: BatchAnswer},
     refuses=(BodyUnreadable, TooManyItems),
-    body=Body(BatchBody, [_EXAMPLE | {"usage_id": "u-1"}], (JSON, *JSON_LINES), streamed=True),
+    body=Body(BatchBody, _EXAMPLES, (JSON, *JSON_LINES), _LINES, streamed=True),
 )
 async def record_usage_batch(request: Request, recorder: Taking, caller: Who) -> Response:
     """Record a batch of usage

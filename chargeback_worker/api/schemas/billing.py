@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from chargeback_worker.api.schemas.common import (
+    DECIMAL,
     AnyObject,
     Date,
+    GivenWhole,
     Id,
     Instant,
     Money,
@@ -74,10 +76,16 @@ class InvoiceBody(Shape):
     tax_rate: Annotated[
         Any,
         WithJsonSchema(
-            {"type": ["number", "null"], "minimum": 0, "maximum": 1, "description": "0.19 is 19 %."}
+            {
+                "type": ["number", "string", "null"],
+                "pattern": DECIMAL,
+                "minimum": 0,
+                "maximum": 1,
+                "description": "0.19 is 19 %.",
+            }
         ),
     ] = None
-    due_days: int | None = Field(None, ge=0, le=3650)
+    due_days: GivenWhole = Field(None, description="0 to 3650.")
 
 
 class InvoiceLine(Shape):

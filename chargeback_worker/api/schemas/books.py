@@ -7,7 +7,7 @@ from pydantic import Field
 from chargeback_worker.api.schemas.common import (
     AnyObject,
     Date,
-    Id,
+    GivenId,
     Instant,
     Money,
     Month,
@@ -151,11 +151,11 @@ class AllocationUsageAnswer(Shape):
 
 
 class Member(Open):
-    user_id: Id
+    user_id: GivenId
 
 
 class Team(Open):
-    team_id: Id
+    team_id: GivenId
     members: list[Member] | None = None
 
 

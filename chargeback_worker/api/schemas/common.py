@@ -32,6 +32,20 @@ Instant = Annotated[
 Date = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
 Month = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"})]
 Id = Annotated[str, Field(min_length=1, max_length=512)]
+DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+_ID = {"minLength": 1, "maxLength": 512, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
+GivenId = Annotated[
+    Any,
+    WithJsonSchema(
+        {"type": ["string", "number"], **_ID, "description": "A number is read as its digits."}
+    ),
+]
+MaybeGivenId = Annotated[Any, WithJsonSchema({"type": ["string", "number", "null"], **_ID})]
+GivenText = Annotated[Any, WithJsonSchema({"type": ["string", "number", "null"]})]
+GivenWhole = Annotated[
+    Any,
+    WithJsonSchema({"type": ["integer", "string", "null"], "pattern": "^-?(0|[1-9][0-9]*)$"}),
+]
 AnyObject = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
 NextCursor = Annotated[
     str | None, Field(description="What continues the list, as `cursor`; null on its last page.")

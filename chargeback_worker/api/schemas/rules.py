@@ -5,10 +5,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from chargeback_worker.api.schemas.common import (
+    DECIMAL,
     AnyObject,
     Date,
+    GivenId,
+    GivenText,
+    GivenWhole,
     Id,
     Instant,
+    MaybeGivenId,
     Money,
     Shape,
 )
@@ -19,7 +24,7 @@ _Percentages = Annotated[
     WithJsonSchema(
         {
             "type": ["object", "null"],
-            "additionalProperties": {"type": "number"},
+            "additionalProperties": {"type": ["number", "string"], "pattern": DECIMAL},
             "description": "Percent by receiver, `team:ID` or `user:ID`; they sum to exactly 100.",
         }
     ),
@@ -31,7 +36,7 @@ _Metadata = Annotated[
             "type": ["object", "null"],
             "properties": {
                 "match": {"type": ["object", "null"]},
-                "receivers": {"type": ["array", "null"], "items": {"type": "string"}},
+                "receivers": {"type": ["array", "null"], "items": {"type": ["string", "number"]}},
                 "entity_type": {"enum": ["team", "user", None]},
                 "driver": {"enum": ["cost", "quantity", "records", None]},
                 "driver_match": {"type": ["object", "null"]},
@@ -46,15 +51,15 @@ _Ignored = Field(None, description="Shown with a rule, and not looked at here.")
 class RuleFields(Shape):
     """The fields of a rule; with PUT those that are given are changed, null is the default."""
 
-    name: str | None = Field(None, max_length=512)
-    description: str | None = Field(None, max_length=10_000)
+    name: GivenText = None
+    description: GivenText = None
     rule_type: _RuleType | None = None
     enabled: bool | None = None
-    priority: int | None = Field(None, ge=-(10**9), le=10**9)
+    priority: GivenWhole = None
     effective_from: Date | None = None
     effective_to: Date | None = Field(None, description="Exclusive.")
-    team_id: Id | None = None
-    user_ids: list[Id] | None = None
+    team_id: MaybeGivenId = None
+    user_ids: list[GivenId] | None = None
     split_percentages: _Percentages = None
     allocation_metadata: _Metadata = None
     version: Any = _Ignored
@@ -67,7 +72,7 @@ class RuleFields(Shape):
 
 
 class NewRule(RuleFields):
-    rule_id: Id
+    rule_id: GivenId
     rule_type: _RuleType
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, RootModel, WithJsonSchema
 
 from chargeback_worker.api.schemas.common import (
+    DECIMAL,
     AnyObject,
     Date,
     Id,
@@ -21,7 +22,8 @@ _Cost = Annotated[
     Any,
     WithJsonSchema(
         {
-            "type": "number",
+            "type": ["number", "string"],
+            "pattern": DECIMAL,
             "minimum": -(10**9),
             "maximum": 10**9,
             "description": "USD; the digits are read exactly and rounded half-even to 10⁻⁹.",
@@ -29,9 +31,27 @@ _Cost = Annotated[
     ),
 ]
 _GivenQuantity = Annotated[
-    Any, WithJsonSchema({"type": ["number", "null"], "minimum": -(10**18), "maximum": 10**18})
+    Any,
+    WithJsonSchema(
+        {
+            "type": ["number", "string", "null"],
+            "pattern": DECIMAL,
+            "minimum": -(10**18),
+            "maximum": 10**18,
+        }
+    ),
 ]
-_MaybeId = Annotated[str | None, Field(max_length=512)]
+_MaybeId = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "type": ["string", "integer", "null"],
+            "maxLength": 512,
+            "description": "A whole number is read as its text.",
+        }
+    ),
+]
+_MaybeText = Annotated[str | None, Field(max_length=512)]
 _MaybeInstant = Annotated[
     Any,
     WithJsonSchema(
@@ -53,7 +73,7 @@ class UsageEvent(Open):
     team_id: _MaybeId = None
     user_id: _MaybeId = None
     agent_id: _MaybeId = None
-    resource_type: _MaybeId = Field(None, description="Absent: `query`.")
+    resource_type: _MaybeText = Field(None, description="Absent: `query`.")
     resource_id: _MaybeId = None
     quantity: _GivenQuantity = None
     cost_usd: _Cost
@@ -116,8 +136,9 @@ class UsageSummaryAnswer(Shape):
     summary: UsageSummary
 
 
-class BatchBody(RootModel[list[UsageEvent]]):
-    """Events; as JSON lines, each on a line of its own."""
+class BatchBody(RootModel[list[Any]]):
+    """Events as in POST /usage; what is none of them ends as refused. As JSON lines, each is on a
+    line of its own."""
 
 
 class BatchItem(Shape):
