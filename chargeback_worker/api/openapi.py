@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from chargeback_worker import __version__
-from chargeback_worker.allocation.writing.faults import Refused
+from chargeback_worker.allocation.writing.faults import RulesRefused
 from chargeback_worker.api import refusals
+from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.problems import CONTENT_TYPE, PAGES, Kind, kind_of
 from chargeback_worker.api.refusals import UsageRefused
 from chargeback_worker.api.repeated import HEADER, KEY_LENGTH_MAX, REPEATED
@@ -20,6 +21,7 @@ from chargeback_worker.api.routing import Declared, Route
 from chargeback_worker.api.schemas.common import Problem
 from chargeback_worker.documents.formats import FORMATS
 from chargeback_worker.errors import Unavailable
+from chargeback_worker.store.api_keys import Role
 
 _REF = "#/components/schemas/{model}"
 _STORE_AWAY = "The store did not answer. Nothing was done, or it can be done again safely."
@@ -74,7 +76,7 @@ def problems_of(declared: Declared, *, repeatable: bool = False) -> dict[int, li
     for error in [*declared.refuses, *repeated, *_everywhere(declared)]:
         kind = kind_of(error)
         statuses = [kind.status]
-        if issubclass(error, UsageRefused | Refused) and error is not refusals.BodyRefused:
+        if issubclass(error, UsageRefused | RulesRefused):
             statuses = [400, 422]
         for status in statuses:
             if kind not in found.setdefault(status, []):
@@ -86,8 +88,11 @@ def _everywhere(declared: Declared) -> Iterator[type[Exception]]:
     """What is refused before a route is reached, or whatever it does."""
     yield refusals.ParameterRefused
     if declared.role is not None:
-        yield from (refusals.KeyMissing, refusals.KeyUnknown, refusals.NotLocal)
-        yield from (refusals.RoleTooLow, refusals.OutOfScope, Unavailable)
+        yield from (refusals.KeyMissing, refusals.KeyUnknown, refusals.NotLocal, Unavailable)
+        if declared.role is not Role.READ:
+            yield refusals.RoleTooLow
+        if declared.scoped is Scoped.NEVER:
+            yield refusals.OutOfScope
     if declared.body is not None:
         yield from (refusals.NotJson, refusals.BodyTooLarge, refusals.BodyTooSlow)
 

@@ -30,6 +30,9 @@ def require_described(
     assert described is not None, f"{method} {target}: {status} is not described: {body!r}"
     media_type = headers.get("content-type", "").partition(";")[0]
     assert media_type in described["content"], (method, target, status, media_type)
+    if media_type == "application/problem+json" and status != 503:
+        named = json.loads(body)["type"]
+        assert f"`{named}`" in described["description"], (method, target, status, named)
     for name, header in described.get("headers", {}).items():
         assert not header.get("required") or name.lower() in headers, (target, name)
     if media_type.endswith("json") and "schema" in described["content"][media_type]:

@@ -8,7 +8,7 @@ from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.bodies import Fields
 from chargeback_worker.api.parameters import Cursor, Days, Limit, TeamFilter, UserFilter, range_of
-from chargeback_worker.api.refusals import BodyRefused, BodyUnreadable, RangeTooLong
+from chargeback_worker.api.refusals import BodyRefused, BodyUnreadable, OutOfScope, RangeTooLong
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Who
 from chargeback_worker.api.schemas.billing import AllocateBody, AllocationsAnswer
 from chargeback_worker.api.schemas.books import AllocationUsageAnswer
@@ -74,7 +74,7 @@ def allocate_costs(
     role=Role.READ,
     scoped=Scoped.OWN,
     answers={200: AllocationsAnswer},
-    refuses=(RangeTooLong, RuleUnknown, UnknownPlace),
+    refuses=(OutOfScope, RangeTooLong, RuleUnknown, UnknownPlace),
 )
 def get_allocations(
     books: Books,

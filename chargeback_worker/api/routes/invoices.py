@@ -9,7 +9,7 @@ from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.invoice_bodies import asked_invoice, asked_status
 from chargeback_worker.api.parameters import MONTH, Cursor, Limit, month
-from chargeback_worker.api.refusals import BodyRefused, BodyUnreadable
+from chargeback_worker.api.refusals import BodyRefused, BodyUnreadable, OutOfScope
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Who
 from chargeback_worker.api.schemas.billing import (
     InvoiceAnswer,
@@ -93,7 +93,7 @@ def generate_invoice(books: Books, caller: Who, sent: Sent) -> Answer:
     role=Role.READ,
     scoped=Scoped.OWN,
     answers={200: InvoicesAnswer},
-    refuses=(UnknownPlace,),
+    refuses=(OutOfScope, UnknownPlace),
 )
 def list_invoices(
     books: Books,

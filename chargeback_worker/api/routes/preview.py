@@ -4,7 +4,7 @@ from chargeback_worker.allocation.writing.faults import RulesRefused
 from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.bodies import decoded
 from chargeback_worker.api.parameters import Cursor, Days, Limit
-from chargeback_worker.api.refusals import BodyUnreadable
+from chargeback_worker.api.refusals import BodyUnreadable, RangeTooLong
 from chargeback_worker.api.routing import Body, Books, Routes, Sent
 from chargeback_worker.api.schemas.books import PreviewAnswer, PreviewBody
 from chargeback_worker.pipeline.closing.settlement import terms_of
@@ -18,7 +18,11 @@ _EXAMPLE = {"rules": [{"rule_id": "rent", "rule_type": "equal_split", "user_ids"
 
 
 @routes.declare(
-    "GET", "/preview", role=Role.READ, answers={200: PreviewAnswer}, refuses=(UnknownPlace,)
+    "GET",
+    "/preview",
+    role=Role.READ,
+    answers={200: PreviewAnswer},
+    refuses=(RangeTooLong, UnknownPlace),
 )
 def get_preview(books: Books, days: Days, limit: Limit = 200, cursor: Cursor = None) -> Answer:
     """Preview
@@ -34,7 +38,7 @@ def get_preview(books: Books, days: Days, limit: Limit = 200, cursor: Cursor = N
     "/preview",
     role=Role.READ,
     answers={200: PreviewAnswer},
-    refuses=(BodyUnreadable, RulesRefused, UnknownPlace),
+    refuses=(BodyUnreadable, RulesRefused, RangeTooLong, UnknownPlace),
     body=Body(PreviewBody, _EXAMPLE),
 )
 def preview_rules(

@@ -76,7 +76,13 @@ def get_quarantined(books: Books, quarantine_id: QuarantineId) -> Answer:
     "/quarantine/{quarantine_id}/replay",
     role=Role.OPERATE,
     answers={200: ReplayAnswer},
-    refuses=(QuarantineUnknown, AlreadyResolved, NotReplayable),
+    refuses=(
+        BodyUnreadable,
+        BodyRefused,
+        QuarantineUnknown,
+        AlreadyResolved,
+        NotReplayable,
+    ),
     body=Body(NothingBody, {}, required=False),
 )
 def replay_quarantined(

@@ -7,7 +7,7 @@ from fastapi import Path
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.parameters import Days
-from chargeback_worker.api.refusals import OutOfScope
+from chargeback_worker.api.refusals import OutOfScope, RangeTooLong
 from chargeback_worker.api.routing import Books, Routes, Who
 from chargeback_worker.api.schemas.billing import TeamReportAnswer, UserReportAnswer
 from chargeback_worker.pipeline.closing.settlement import terms_of
@@ -25,6 +25,7 @@ Named = Annotated[str, Path(min_length=1, max_length=512)]
     role=Role.READ,
     scoped=Scoped.OWN,
     answers={200: TeamReportAnswer},
+    refuses=(OutOfScope, RangeTooLong),
 )
 def get_team_report(books: Books, caller: Who, days: Days, team_id: Named) -> Answer:
     """Report on a team
@@ -43,6 +44,7 @@ def get_team_report(books: Books, caller: Who, days: Days, team_id: Named) -> An
     role=Role.READ,
     scoped=Scoped.OWN,
     answers={200: UserReportAnswer},
+    refuses=(OutOfScope, RangeTooLong),
 )
 def get_user_report(books: Books, caller: Who, days: Days, user_id: Named) -> Answer:
     """Report on a user

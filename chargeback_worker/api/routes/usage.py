@@ -18,7 +18,13 @@ from chargeback_worker.api.bodies import (
     stream_body,
 )
 from chargeback_worker.api.parameters import Cursor, Days, Limit, TeamFilter, UserFilter
-from chargeback_worker.api.refusals import BodyUnreadable, TooManyItems, UsageRefused
+from chargeback_worker.api.refusals import (
+    BodyUnreadable,
+    OutOfScope,
+    RangeTooLong,
+    TooManyItems,
+    UsageRefused,
+)
 from chargeback_worker.api.repeated import key_of, made_id
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Taking, Who
 from chargeback_worker.api.schemas.usage import (
@@ -61,7 +67,7 @@ _LINES = {
     role=Role.OPERATE,
     scoped=Scoped.OWN,
     answers={201: UsageRecordAnswer, 200: UsageRecordAnswer},
-    refuses=(UsageRefused, UsageConflict),
+    refuses=(UsageRefused, UsageConflict, OutOfScope),
     body=Body(UsageEvent, _EXAMPLE, (JSON, CLOUDEVENT), _WRAPPED, EVENT_BYTES_MAX),
 )
 def record_usage(request: Request, recorder: Taking, caller: Who, sent: Sent) -> Answer:
@@ -121,6 +127,7 @@ async def record_usage_batch(request: Request, recorder: Taking, caller: Who) ->
     role=Role.READ,
     scoped=Scoped.OWN,
     answers={200: UsageSummaryAnswer},
+    refuses=(OutOfScope, RangeTooLong),
 )
 def get_usage_summary(
     books: Books, caller: Who, days: Days, team_id: TeamFilter = None, user_id: UserFilter = None
@@ -139,7 +146,7 @@ def get_usage_summary(
     role=Role.READ,
     scoped=Scoped.OWN,
     answers={200: UsageRecordsAnswer},
-    refuses=(UnknownPlace,),
+    refuses=(OutOfScope, RangeTooLong, UnknownPlace),
 )
 def list_usage(
     books: Books,
