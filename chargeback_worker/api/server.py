@@ -20,8 +20,9 @@ from chargeback_worker.reports.keys import find_key
 from chargeback_worker.store.audit import Act
 
 BOOTSTRAP = "CHARGEBACK_BOOTSTRAP_KEY_FILE"
-THREADS = 12
-"""Requests that are worked on at once; fewer than the connections that a store may open."""
+THREADS = 8
+"""Requests that are worked on at once. With what other roles of the process need, that is no more
+than the connections that a store opens."""
 DRAIN_S = 20
 _LOOK_S = 0.1
 _log = structlog.get_logger(__name__)

@@ -17,7 +17,15 @@ from typing import Any
 import msgspec
 
 from chargeback_worker.errors import Invalid, NotFound
-from chargeback_worker.store import Store, Transaction, audit, erasure, periods, quarantine
+from chargeback_worker.store import (
+    Store,
+    Transaction,
+    api_answers,
+    audit,
+    erasure,
+    periods,
+    quarantine,
+)
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.erasure import KeptApart
 
@@ -87,6 +95,8 @@ def erase(store: Store, user: str, act: Act) -> Erased:
         # Two at once, or one who applies a directory, would write over each other.
         periods.hold_off_closing(transaction)
         versions = erasure.erase_names(transaction, user)
+        # They say again what their requests held; done again, those requests count nothing twice.
+        api_answers.forget_all(transaction)
         counts = {
             "directory_versions": versions,
             "quarantined": quarantined,

@@ -84,7 +84,7 @@ def list_periods(
     """All months that have usage or were closed, newest first; with a limit a page of them, with
     its `next_cursor`. Raises UnknownPlace."""
     standings = period_standings(store, now_us=now_us, close_delay=close_delay)
-    more: Document = {}
+    more: Document = {"next_cursor": None}
     if limit is not None:
         standings, more["next_cursor"] = cut(standings, _place, _Place, limit=limit, cursor=cursor)
     return {"periods": [_document(standing) for standing in standings], **more}

@@ -50,7 +50,7 @@ def list_rules(
         ),
         key=lambda history: history.last.order,
     )
-    more: Document = {}
+    more: Document = {"next_cursor": None}
     if limit is not None:
         shown, more["next_cursor"] = cut(shown, _place, _Place, limit=limit, cursor=cursor)
     told = warnings_of([history.last for history in shown], rules.all_versions(known))

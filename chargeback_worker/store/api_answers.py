@@ -77,3 +77,8 @@ def forget(transaction: Transaction, before_us: int) -> None:
         transaction.execute(
             sa.delete(table).where(table.c.owner == row.owner, table.c.key == row.key)
         )
+
+
+def forget_all(transaction: Transaction) -> None:
+    """Delete all of them, whatever they hold."""
+    transaction.execute(sa.delete(table))

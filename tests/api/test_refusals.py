@@ -52,7 +52,7 @@ RENT = {"rule_id": "rent", "rule_type": "equal_split", "team_id": "A"}
 
 
 def _documented() -> set[tuple[str, str, int]]:
-    found = set()
+    found: set[tuple[str, str, int]] = set()
     for operations in document()["paths"].values():
         for operation in operations.values():
             for status, response in operation["responses"].items():
