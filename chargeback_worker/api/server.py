@@ -77,7 +77,9 @@ class Server:
         if not any_made and not is_loopback(api.host):
             raise OpenToOthers(api.host)
         family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
-        found = socket.socket(family, socket.SOCK_STREAM)
+        # Named as TCP, or asyncio leaves Nagle's algorithm on, and each answer on a connection that
+        # is kept waits 40 ms for the client's acknowledgement.
+        found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             found.bind((api.host, api.port))

@@ -1,5 +1,6 @@
 """What surrounds every request: ids, problem documents, limits, pages, and the process itself."""
 
+import asyncio
 import json
 import re
 import signal
@@ -220,3 +221,21 @@ def test_the_first_key_may_come_from_a_file(sqlite_url: str, tmp_path: Path) -> 
         _, told = process.communicate(timeout=60)
         assert process.returncode == 3
         assert "at least 32" in told
+
+
+def test_an_answer_does_not_wait_for_an_acknowledgement(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Nagle's algorithm, each answer on a kept connection took 40 ms longer."""
+    delays = []
+    made = asyncio.selector_events._SelectorSocketTransport.__init__  # type: ignore[attr-defined]
+
+    def look(
+        self: object, loop: object, sock: socket.socket, *rest: object, **more: object
+    ) -> None:
+        made(self, loop, sock, *rest, **more)
+        delays.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(asyncio.selector_events._SelectorSocketTransport, "__init__", look)  # type: ignore[attr-defined]
+    assert sqlite_api.get("/healthz").status == 200
+    assert delays == [1]
