@@ -75,7 +75,12 @@ def test_each_event_ends_by_itself(api: Api, media_type: str) -> None:
     assert verify(api.store).mismatches == ()
 
 
-def test_the_same_batch_counts_once(api: Api) -> None:
+@pytest.mark.parametrize("at_once", [7, 5_000])
+def test_the_same_batch_counts_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Also where it takes several transactions, of which each names what brings no id."""
+    monkeypatch.setattr(batches, "EVENTS_AT_ONCE", at_once)
     body = _lines([{"cost_usd": number, "timestamp": AT} for number in range(20)])
     keyed = api.having(Idempotency_Key="b-1")
     assert _counts(_send(keyed, body))["accepted"] == 20
