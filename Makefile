@@ -13,7 +13,7 @@ SEEDS ?= 1000
 STORE ?= sqlite
 FIRST ?= 0
 # Odd requests to each endpoint of the API.
-FUZZ_EXAMPLES ?= 500
+FUZZ_EXAMPLES ?= 700
 
 .PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi lock clean check-python
 
