@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -30,6 +31,15 @@ from chargeback_worker.store.api_keys import Role
 
 PREFIX = "/api/chargeback"
 Served = TypeVar("Served", bound=Callable[..., Any])
+
+
+class _Text(PathConvertor):
+    """The rest of a path, whatever it is: an id may hold a slash, and even the end of a line."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("text", _Text())
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,13 @@ def test_an_id_may_hold_any_text(sqlite_api: Api) -> None:
         assert shown["rule"]["rule_id"] == name
 
 
+def test_whatever_is_asked_for_is_an_id(sqlite_api: Api) -> None:
+    for name in ("\n", "a\nb", "\x7f\x92\n\x88"):
+        shown = sqlite_api.ok("GET", f"reports/user/{quoted(name)}", period="2026-09")
+        assert shown["report"]["user_id"] == name
+        assert sqlite_api.get(f"allocation-rules/{quoted(name)}").problem == (404, "rule-unknown")
+
+
 def test_rules_are_paged_in_the_order_in_which_they_claim(sqlite_api: Api) -> None:
     for number in (3, 1, 2):
         rule = {**RENT, "rule_id": f"r{number}", "priority": number}

@@ -21,7 +21,7 @@ Named = Annotated[str, Path(min_length=1, max_length=512)]
 
 @routes.declare(
     "GET",
-    "/reports/team/{team_id:path}",
+    "/reports/team/{team_id:text}",
     role=Role.READ,
     scoped=Scoped.OWN,
     answers={200: TeamReportAnswer},
@@ -40,7 +40,7 @@ def get_team_report(books: Books, caller: Who, days: Days, team_id: Named) -> An
 
 @routes.declare(
     "GET",
-    "/reports/user/{user_id:path}",
+    "/reports/user/{user_id:text}",
     role=Role.READ,
     scoped=Scoped.OWN,
     answers={200: UserReportAnswer},

@@ -90,7 +90,7 @@ def create_allocation_rule(books: Books, caller: Who, sent: Sent) -> Answer:
 
 @routes.declare(
     "GET",
-    "/allocation-rules/{rule_id:path}",
+    "/allocation-rules/{rule_id:text}",
     role=Role.READ,
     answers={200: RuleAnswer},
     refuses=(RuleUnknown,),
@@ -106,7 +106,7 @@ def get_allocation_rule(books: Books, rule_id: RuleId) -> Answer:
 
 @routes.declare(
     "PUT",
-    "/allocation-rules/{rule_id:path}",
+    "/allocation-rules/{rule_id:text}",
     role=Role.ADMIN,
     answers={200: SavedRuleAnswer},
     refuses=(BodyUnreadable, BodyRefused, RulesRefused, RuleUnknown, NotAsExpected),
@@ -127,7 +127,7 @@ def change_allocation_rule(
 
 @routes.declare(
     "DELETE",
-    "/allocation-rules/{rule_id:path}",
+    "/allocation-rules/{rule_id:text}",
     role=Role.ADMIN,
     answers={200: Message},
     refuses=(RuleUnknown, NotAsExpected),
