@@ -5,7 +5,6 @@ a role that asked for itself could not be ended.
 """
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,6 +25,7 @@ class Start:
         self._check = check
         self._waits_for = str(waits_for)
         self._there = threading.Event()
+        self._given_up = threading.Event()
         self._fault: BaseException | None = None
         _log.warning("waiting at the start", action="start_waits", error=self._waits_for)
         threading.Thread(target=self._look, name="start", daemon=True).start()
@@ -36,6 +36,7 @@ class Start:
         def run(stop: threading.Event, beat: Beat) -> None:
             while not self._there.is_set():
                 if stop.is_set():
+                    self._given_up.set()
                     return
                 beat(self._waits_for)
                 self._there.wait(_LOOK_S)
@@ -47,12 +48,12 @@ class Start:
 
     def _look(self) -> None:
         back_off = BackOff()
-        while True:
+        while not self._given_up.is_set():
             try:
                 self._check()
             except Unavailable as error:
                 self._waits_for = str(error)
-                time.sleep(back_off.next_s())
+                self._given_up.wait(back_off.next_s())
                 continue
             except Exception as error:
                 self._fault = error
