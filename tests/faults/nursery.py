@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,10 @@ class Born:
         return self._code
 
     def send_signal(self, number: int) -> None:
-        if self._code is None:
-            os.kill(self.pid, number)
+        # It may have ended, and nobody has told us yet.
+        with suppress(ProcessLookupError):
+            if self._code is None:
+                os.kill(self.pid, number)
 
     def end(self, code: int) -> None:
         self._code = code
