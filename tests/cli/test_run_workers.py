@@ -21,7 +21,7 @@ from tests.faults.flow import Pace
 from tests.faults.scene import Ground, Scene, mismatches, scene
 from tests.support.brokers import BrokerServer
 from tests.support.command import Command
-from tests.support.ladder import free_port
+from tests.support.ladder import free_port, free_ports
 from tests.support.postgres import PostgresServer
 from tests.support.proxy import Proxy
 
@@ -146,7 +146,7 @@ def _instances(flowing: Scene) -> set[str]:
 def test_each_worker_has_its_own_port_and_name_and_none_outlives_a_parent_that_is_killed(
     flowing: Scene, tmp_path: Path
 ) -> None:
-    port = free_port()
+    port = free_ports(2)
     settings = _settings(flowing, CHARGEBACK_METRICS__PORT=str(port))
     with _workers(tmp_path / "log", settings, 2) as workers:
         workers.wait(lambda: workers.all_is_shared(2))

@@ -7,9 +7,11 @@ tried in vain is remembered and printed. `CHARGEBACK_REQUIRE` turns an absence i
 
 import importlib
 import os
+import random
 import socket
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Generic, Protocol, TypeVar
@@ -123,3 +125,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports of loopback in a row that nobody listens on; below those that
+    connections are given, so that no other test takes one meanwhile."""
+    for first in random.sample(range(15_000, 30_000), 1_000):
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise OSError("no free ports")
