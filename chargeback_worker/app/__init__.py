@@ -129,6 +129,12 @@ class App:
         except ChargebackError as error:
             raise NotCompared(error.message) from error
 
+    def closing_now_us(self) -> int:
+        """The database's clock: it says whether a month is over and what is due, so that a worker
+        whose own clock is ahead sends no invoice early."""
+        with self.store.read() as transaction:
+            return transaction.now_us()
+
     def act(self, reason: str | None = None) -> Act:
         """An act of the person at the keyboard, now."""
         return Act(_person(), now_us(), reason)

@@ -1,5 +1,7 @@
 """A close by hand, with the look at the topics that comes before numbers are taken."""
 
+from dataclasses import replace
+
 from chargeback_worker.app import App
 from chargeback_worker.errors import ChargebackError, Unavailable
 from chargeback_worker.period import Period
@@ -32,6 +34,7 @@ def close_by_hand(
     """
     if forced:
         act.require_reason("close a period before all its usage is stored")
+    act = replace(act, now_us=app.closing_now_us())
     if not app.is_closed(period):
         app.compare_books_of_a_topic()
         if not forced:

@@ -91,7 +91,7 @@ def close(
     month = BillingRange.parse(period).period()
     with session(context).opened() as opened:
         if rehearse:
-            found = dry_run(opened.store, month, terms_of(opened.settings), app.now_us())
+            found = dry_run(opened.store, month, terms_of(opened.settings), opened.closing_now_us())
             _show_dry_run(month, found, output)
             return
         done = close_by_hand(opened, month, opened.act(reason), forced=force)

@@ -156,14 +156,15 @@ def close_due(app: App) -> CloseResult | None:
     To wait for another closer is no failure.
     """
     settings = app.settings
-    found = due(app.store, now_us(), settings.billing.close_delay, app.usage_ends)
+    at_us = app.closing_now_us()
+    found = due(app.store, at_us, settings.billing.close_delay, app.usage_ends)
     if isinstance(found, Waiting):
         _tell_waiting(found)
     if not isinstance(found, Due):
         return None
     # The last look before numbers are taken: the database may be another one than at the start.
     app.compare_books()
-    act = Act("scheduler", now_us())
+    act = Act("scheduler", at_us)
     owner = f"{app.instance}:scheduler"
     try:
         return close(app.store, found.period, terms_of(settings), act, owner=owner)
@@ -236,7 +237,7 @@ def _ingest(app: App, process: _Process) -> Role:
 def _scheduler(app: App, process: _Process) -> Role:
     scheduler = Scheduler(
         lambda: close_due(app),
-        lambda: mark_overdue(app.store, now_us()),
+        lambda: mark_overdue(app.store, app.closing_now_us()),
         app.metrics,
         app.compare_books,
     )

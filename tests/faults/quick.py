@@ -1,7 +1,8 @@
 """Months that pass in seconds: planted into a worker from outside, as failpoints are.
 
-Its clock stands where a file says until that is written anew; it looks several times a second for
-what is due; and its leases, on the database's clock as ever, last a few seconds.
+Its clock, and the one that says what is due, stand where a file says until that is written anew;
+it looks several times a second for what is due; and its leases, on the database's clock as ever,
+last a few seconds.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from chargeback_worker.period import to_us
 from tests.faults.failpoints import place
 
 CLOCK = "CHARGEBACK_TEST_CLOCK"
@@ -48,7 +50,13 @@ def quicken(environ: Mapping[str, str]) -> None:
     if CLOCK not in environ:
         return
     path, lease_s = Path(environ[CLOCK]), float(environ[LEASE])
-    _put("chargeback_worker.app:now", lambda: datetime.fromisoformat(json.loads(path.read_text())))
+
+    def now() -> datetime:
+        return datetime.fromisoformat(json.loads(path.read_text()))
+
+    _put("chargeback_worker.app:now", now)
+    # Months pass for the database too, while it keeps its leases by its own clock.
+    _put("chargeback_worker.app:App.closing_now_us", lambda app: to_us(now()))
     for target, value in _SHORTER.items():
         _put(target, value)
     for module in (_CLOSE, _PUBLISH):

@@ -2,21 +2,25 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 import structlog
 
 from chargeback_worker import app
+from chargeback_worker.app.closing import close_by_hand
 from chargeback_worker.broker.errors import BrokerUnreachable
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.cli import run
 from chargeback_worker.errors import NotFound
 from chargeback_worker.metrics import Metrics
-from chargeback_worker.period import Period
+from chargeback_worker.period import Period, from_us
 from chargeback_worker.pipeline import close as close_step
 from chargeback_worker.pipeline.close import CloseResult, start_closing
 from chargeback_worker.pipeline.closing.held import BooksHeld
+from chargeback_worker.pipeline.closing.may_close import PeriodNotOver
 from chargeback_worker.settings import load
 from chargeback_worker.store.closes import Close
 from chargeback_worker.store.holds import Hold
@@ -149,7 +153,7 @@ def october(ready_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[app.App
         broker.create_topic(topic, 1)
     monkeypatch.setattr(app, "open_broker", lambda settings: broker)
     monkeypatch.setattr(app, "now_us", lambda: NOW_US)
-    monkeypatch.setattr(run, "now_us", lambda: NOW_US)
+    monkeypatch.setattr(app.App, "closing_now_us", lambda self: NOW_US)
     settings = load({"database.url": ready_url, "billing.first_period": "2026-10"}, {})
     with app.opened(settings) as opened:
         Feed(opened.store).send(usage("a"))
@@ -219,3 +223,55 @@ def test_a_month_that_another_is_closing_is_waited_for_and_has_not_failed(
     done = run.close_due(october)
     assert done is not None
     assert (done.close.period, done.closed_before) == (OCTOBER, False)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A worker whose own clock is wrong, with usage in a month that by its database's is over."""
+
+    app: app.App
+    this_month: Period
+    due: Period
+
+
+@pytest.fixture(
+    params=[pytest.param(2126, id="a century ahead"), pytest.param(1926, id="a century behind")]
+)
+def wrong(
+    ready_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Wrong]:
+    broker = MemoryBroker()
+    broker.create_topic("usage-events", 1)
+    broker.create_topic("invoices", 1)
+    monkeypatch.setattr(app, "open_broker", lambda settings: broker)
+    this_month = Period.of(app.now().date())
+    due = Period.from_number(this_month.number - 2)
+    settings = load({"database.url": ready_url, "billing.first_period": str(due)}, {})
+    with app.opened(settings) as opened:
+        Feed(opened.store).send(usage("a", day=f"{due}-14"))
+        monkeypatch.setattr(app, "now", lambda: datetime(request.param, 6, 1, tzinfo=UTC))
+        yield Wrong(opened, this_month, due)
+
+
+def test_the_databases_clock_says_which_month_is_due(wrong: Wrong) -> None:
+    done: list[Close] = []
+    while (found := run.close_due(wrong.app)) is not None:
+        done.append(found.close)
+
+    # Of the month in between it depends on the day whether it is due yet.
+    assert [close.period for close in done] in (
+        [wrong.due],
+        [wrong.due, wrong.due.next()],
+    )
+    assert {Period.of(from_us(close.closed_us).date()) for close in done} <= {
+        wrong.this_month,
+        wrong.this_month.next(),
+    }
+
+
+def test_the_databases_clock_says_whether_a_month_is_over_for_a_person_too(wrong: Wrong) -> None:
+    with pytest.raises(PeriodNotOver):
+        close_by_hand(wrong.app, wrong.this_month.next(), wrong.app.act(), forced=False)
+    done = close_by_hand(wrong.app, wrong.due, wrong.app.act(), forced=False)
+    assert done.close.period == wrong.due
+    assert from_us(done.close.closed_us).year not in (2126, 1926)
