@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import allocation, ingest, invoices, meanwhile, quarantine
+from tests.benchmarks import allocation, api, ingest, invoices, meanwhile, quarantine
 from tests.benchmarks.databases import Databases, PostgresDatabases, SQLiteFiles
 from tests.benchmarks.figures import Finding, table, write
 from tests.benchmarks.preload import TooLittleRoom
@@ -25,6 +25,7 @@ from tests.support.postgres import postgres_ladder
 Bench = Callable[..., Iterator[Finding]]
 BENCHES: dict[str, Bench] = {
     "allocation": allocation.measure,
+    "api": api.measure,
     "ingest": ingest.measure,
     "invoices": invoices.measure,
     "meanwhile": meanwhile.measure,

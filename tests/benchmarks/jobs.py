@@ -33,6 +33,7 @@ from tests.benchmarks import (
     quarantine,
     reading,
     receivers,
+    records,
     shown_cost,
     topic,
 )
@@ -119,6 +120,7 @@ def _apart(url: str) -> Found:
 
 JOBS: dict[str, Job] = {
     "fill": fill,
+    "put_records": records.put,
     "allocate": allocate,
     "apart": _apart,
     "close": close,

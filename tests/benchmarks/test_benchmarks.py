@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import allocation, child, invoices, meanwhile, quarantine, receivers
-from tests.benchmarks.databases import SQLiteFiles
-from tests.benchmarks.figures import Figure, write
+from tests.benchmarks import allocation, api, child, invoices, meanwhile, quarantine, receivers
+from tests.benchmarks.databases import PostgresDatabases, SQLiteFiles
+from tests.benchmarks.figures import Figure, LeftOut, write
 from tests.benchmarks.month import TOTALS_OF_PAIR_MAX, Month, rules
 from tests.benchmarks.trying import here, written
 from tests.support.brokers import BrokerServer
+from tests.support.postgres import PostgresServer
 
 
 def test_the_allocation_bench_gives_each_figure_with_its_shape(tmp_path: Path) -> None:
@@ -52,6 +53,18 @@ def test_the_bench_of_what_ingest_notices_of_a_close_sees_batches_before_and_mea
     figures = list(meanwhile.measure(SQLiteFiles(tmp_path), runs=1, quick=True, run=here))
     found = written(tmp_path, figures)
     assert found["meanwhile_longest_sqlite"]["of"] == "meanwhile_quiet_longest_sqlite"
+
+
+def test_the_bench_of_the_api_asks_with_more_records_behind_and_sends_by_every_way(
+    tmp_path: Path, postgresql: PostgresServer
+) -> None:
+    databases = PostgresDatabases(postgresql)
+    figures = list(api.measure(databases, runs=1, quick=True, run=here, kafka=nullcontext))
+    found = written(tmp_path, figures)
+    assert found["api_summary_p99_10m"]["of"] == "api_summary_p99_1m"
+    assert found["api_report_team_p50_1m"]["of"] == "api_report_team_p50_bare"
+    assert {"api_post_1", "api_post_8", "api_batch"} <= found.keys()
+    assert LeftOut("api_topic", "no Kafka was found") in figures
 
 
 def test_figures_of_other_benches_stay_in_the_file(tmp_path: Path) -> None:

@@ -4,12 +4,8 @@ Rates are taken from the first commit after all workers have committed once, to 
 which the topic is drained: what a start takes is a figure of its own.
 """
 
-import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -18,6 +14,7 @@ import psycopg
 from chargeback_worker.store import Store
 from tests.benchmarks import cpu
 from tests.benchmarks.child import Found, tell
+from tests.benchmarks.process import Process
 
 _LIMIT_S = 300.0
 _LOOK_S = 0.02
@@ -27,56 +24,21 @@ _TELLS = 100_000
 Fill = Callable[[], object]
 
 
-class Worker:
+class Worker(Process):
     """A worker process that reads one topic into one database, as a static member of its group."""
 
     def __init__(self, url: str, servers: str, topic: str, folder: Path, number: int = 0) -> None:
-        self._log = folder / f"worker-{time.monotonic_ns()}.log"
-        self.began = time.monotonic()
-        settings = {
-            "CHARGEBACK_DATABASE__URL": url,
-            "CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS": servers,
-            "CHARGEBACK_KAFKA__USAGE_TOPIC": topic,
-            "CHARGEBACK_KAFKA__GROUP_ID": f"group-{url.rpartition('/')[2]}-{topic}",
-            "CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": f"worker-{number}",
-            "CHARGEBACK_METRICS__PORT": "0",
-            "CHARGEBACK_LOG__FORMAT": "json",
-        }
-        inherited = {n: v for n, v in os.environ.items() if not n.startswith("CHARGEBACK_")}
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "chargeback_worker", "run", "--role", "ingest"],
-                env={**inherited, **settings, "PYTHONDONTWRITEBYTECODE": ""},
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-            )
-        self.pid = self._process.pid
-
-    def wait_for(self, action: str, unless: Callable[[], bool] = lambda: False) -> float:
-        """Seconds from the start of the process until it logged that action."""
-        while not any(line.get("action") == action for line in self._lines()) and not unless():
-            assert self._process.poll() is None, self.last_words
-            assert time.monotonic() - self.began < _LIMIT_S, self.last_words
-            time.sleep(_LOOK_S)
-        return time.monotonic() - self.began
-
-    @property
-    def last_words(self) -> str:
-        return self._log.read_text(errors="replace")[-3000:]
-
-    @property
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _lines(self) -> Iterator[Mapping[str, object]]:
-        with self._log.open("rb") as log:
-            for line in log:
-                if line.startswith(b"{") and line.endswith(b"\n"):
-                    yield json.loads(line)
+        super().__init__(
+            ("run", "--role", "ingest"),
+            {
+                "CHARGEBACK_DATABASE__URL": url,
+                "CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS": servers,
+                "CHARGEBACK_KAFKA__USAGE_TOPIC": topic,
+                "CHARGEBACK_KAFKA__GROUP_ID": f"group-{url.rpartition('/')[2]}-{topic}",
+                "CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": f"worker-{number}",
+            },
+            folder,
+        )
 
 
 @contextmanager
