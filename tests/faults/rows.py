@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from tests.faults.clients import api_outage
 from tests.faults.clocks import clock
 from tests.faults.closes import close_failpoints
 from tests.faults.connections import (
@@ -80,5 +81,7 @@ ROWS: Mapping[str, Row] = {
     "sleeping-closer": Row(sleeping_closer, Size(3_000, 0, 16), Size(200, 0, 2)),
     "sleeping-publisher": Row(sleeping_publisher, Size(3_000, 0, 16), Size(200, 0, 2)),
     "broker-refuses": Row(broker_refuses, Size(6_000, 0, 6), Size(300, 0, 2)),
+    # A smaller one, in this process, is tests/api/test_outage.py.
+    "api-outage": Row(api_outage, Size(1, 0, 12), None),
     "clock": Row(clock, Size(6_000, 0, 24), Size(300, 0, 1)),
 }
