@@ -162,7 +162,9 @@ def _refusal(status: int, kinds: list[Kind]) -> dict[str, Any]:
         "content": {CONTENT_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}},
     }
     if status == 503:
-        found["description"] = _STORE_AWAY
+        others = [kind.name for kind in kinds if kind != kind_of(Unavailable)]
+        told = [f"Also: {', '.join(f'`{PAGES}{name}`' for name in others)}."] if others else []
+        found["description"] = " ".join((_STORE_AWAY, *told))
         found["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "required": True}}
     if status == 401:
         found["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "required": True}}

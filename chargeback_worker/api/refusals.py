@@ -124,6 +124,16 @@ class TookTooLong(Unavailable):
         )
 
 
+class VerifyUnderWay(Unavailable):
+    """The books are being verified for another request; one at a time is done here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The books are being verified for another request already.",
+            "Wait for it, or run it beside the API: chargeback verify",
+        )
+
+
 class KeyMissing(Invalid):
     """The request has no API key, and this server asks for one."""
 

@@ -1,10 +1,14 @@
 """Months and invoices over HTTP: closed, corrected, drafted, paid; each refusal by its name."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
+from chargeback_worker.api.routes import books as books_routes
 from chargeback_worker.reports.verify import verify
 from tests.support.http_api import Api
 
@@ -260,6 +264,29 @@ def test_who_did_what_is_told_and_everything_is_verified(closed: Api) -> None:
     assert closed.get("audit", since="yesterday").problem == (400, "parameter-refused")
     assert closed.ok("GET", "verify")["verify"]["clean"] is True
     assert closed.ok("GET", "verify", period="2026-09")["verify"]["period"] == "2026-09"
+
+
+def test_one_request_at_a_time_verifies_and_others_are_answered_meanwhile(
+    closed: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def slow(*asked: Any) -> Any:
+        begun.set()
+        assert ended.wait(60)
+        return verify(*asked)
+
+    monkeypatch.setattr(books_routes, "verify", slow)
+    with ThreadPoolExecutor(1) as beside:
+        first = beside.submit(closed.get, "verify")
+        assert begun.wait(60)
+        refused = [closed.get("verify") for _ in range(10)]
+        closed.ok("GET", "audit")
+        ended.set()
+        assert first.result().json["verify"]["clean"] is True
+    assert {reply.problem for reply in refused} == {(503, "verify-under-way")}
+    assert int(refused[0].headers["retry-after"]) > 0
+    closed.ok("GET", "verify")
 
 
 def test_months_are_paged_newest_first(used: Api) -> None:

@@ -15,6 +15,7 @@ import pytest
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.api import access, bodies
 from chargeback_worker.api.access import Scoped
+from chargeback_worker.api.routes.books import VERIFYING
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.errors import Unavailable
 from chargeback_worker.period import Period
@@ -58,7 +59,7 @@ def _documented() -> set[tuple[str, str, int]]:
             for status, response in operation["responses"].items():
                 names = re.findall(r"`/docs/errors/([^`]+)`", response["description"])
                 if status == "503" and "Retry-After" in response.get("headers", {}):
-                    names = ["unavailable"]
+                    names = [*names, "unavailable"]
                 found.update((operation["operationId"], name, int(status)) for name in names)
     return found
 
@@ -518,6 +519,12 @@ def _(api: Api) -> Any:
 def _(api: Api) -> Any:
     _closed(api)
     return api.post("periods/2026-09/reopen", {"reason": "x"})
+
+
+@_story("get_verify", "verify-under-way", 503)
+def _(api: Api) -> Any:
+    with VERIFYING:
+        return api.get("verify")
 
 
 def _held(api: Api) -> str:
