@@ -15,7 +15,7 @@ FIRST ?= 0
 # Odd requests to each endpoint of the API.
 FUZZ_EXAMPLES ?= 700
 
-.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ test-api: $(VENV)/dev.installed ## more than 20,000 odd requests to the HTTP API
 
 openapi: $(VENV)/worker.installed ## write docs/openapi.json anew, from what the routes declare
 	$(BIN)/python -m chargeback_worker.api.openapi > docs/openapi.json
+
+asyncapi: $(VENV)/worker.installed ## write docs/asyncapi.json anew, from what the topics carry
+	$(BIN)/python -m chargeback_worker.api.asyncapi > docs/asyncapi.json
 
 lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock

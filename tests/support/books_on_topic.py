@@ -6,10 +6,12 @@ import msgspec
 
 from chargeback_worker.broker import Message
 from chargeback_worker.invoicing.message import told
+from tests.support.topic_shapes import require_described
 
 
 def assert_consistent(messages: Sequence[Message]) -> None:
     """An id and a place in a key's order is one message, and a number one invoice, for ever."""
+    require_described(messages)
     by_id: dict[str, bytes | None] = {}
     by_place: dict[tuple[bytes | None, int], str] = {}
     numbered: dict[str, bytes | None] = {}
