@@ -17,6 +17,7 @@ from chargeback_worker.app import App, now_us
 from chargeback_worker.errors import Misconfigured
 from chargeback_worker.pipeline.keys import KeyTooWeak, bootstrap_key
 from chargeback_worker.reports.keys import find_key
+from chargeback_worker.settings import shown_path
 from chargeback_worker.store.audit import Act
 
 BOOTSTRAP = "CHARGEBACK_BOOTSTRAP_KEY_FILE"
@@ -53,7 +54,7 @@ class BootstrapKeyUnusable(Misconfigured):
 
     def __init__(self, path: str, fault: str) -> None:
         super().__init__(
-            f"The first API key cannot be read from {path!r} ({BOOTSTRAP}): {fault}",
+            f"The first API key cannot be read from {shown_path(path)} ({BOOTSTRAP}): {fault}",
             "Write a key of at least 32 characters into it: openssl rand -hex 32",
         )
 

@@ -78,7 +78,7 @@ class Door(TyperGroup):
                 raise
             told = f"This is a fault of the program: {type(error).__name__}: {error}"
             hint = "Run it again as chargeback --debug … and report what it says."
-            _tell(ctx, error, redacted(told), hint)
+            _tell(ctx, error, told, hint)
             raise typer.Exit(ExitCode.OUR_FAULT) from None
 
 
@@ -89,7 +89,8 @@ def _told(ctx: Any, error: ChargebackError) -> typer.Exit:
 
 def _tell(ctx: Any, error: Exception, message: str, hint: str) -> None:
     if ctx.params.get("debug"):
-        traceback.print_exception(error, file=sys.stderr)
-    note(f"Error: {message}")
+        # What others say in their errors may hold a secret of ours.
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+    note(f"Error: {redacted(message)}")
     if hint:
         note(f"  -> {hint}")

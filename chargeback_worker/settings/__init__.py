@@ -30,7 +30,7 @@ from chargeback_worker.settings.model import (
     Retention,
     Settings,
 )
-from chargeback_worker.settings.redaction import redacted
+from chargeback_worker.settings.redaction import redacted, shown_path
 
 __all__ = [
     "Api",
@@ -52,4 +52,5 @@ __all__ = [
     "load",
     "origins",
     "redacted",
+    "shown_path",
 ]

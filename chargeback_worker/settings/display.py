@@ -68,6 +68,13 @@ def shown(key: str, value: object) -> str:
     return text if text and text.isprintable() and text == text.strip() else repr(text)
 
 
+def shown_at_fault(key: str, value: object) -> str:
+    """The same of a value that is refused: one that should be an address may be a password."""
+    if key in SECRETS and not str(value).startswith("sqlite:"):
+        return HIDDEN
+    return shown(key, value)
+
+
 def _is_password(key: str) -> bool:
     """A misspelt name of a password is followed by a password as well."""
     return bool(get_close_matches(key, _PASSWORDS, n=1, cutoff=0.9))

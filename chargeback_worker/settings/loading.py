@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from chargeback_worker.settings.display import OPTIONS, shown
+from chargeback_worker.settings.display import OPTIONS, shown_at_fault
 from chargeback_worker.settings.faults import BadSettings, Fault
 from chargeback_worker.settings.kafka_options import FILES
 from chargeback_worker.settings.model import Settings
@@ -89,7 +89,7 @@ def _faults(error: ValidationError, given: Mapping[str, Given]) -> list[Fault]:
 
 def _fault(key: str, given: Mapping[str, Given], sentence: str) -> Fault:
     value, origin = given.get(key, (None, "default"))
-    return Fault(key, None if value is None else shown(key, value), origin, sentence)
+    return Fault(key, None if value is None else shown_at_fault(key, value), origin, sentence)
 
 
 def _missing_files(given: Mapping[str, Given]) -> list[Fault]:

@@ -4,6 +4,7 @@ It hides too much rather than too little: a password may hold `@`, `/` or `:` un
 """
 
 import re
+from pathlib import Path
 
 HIDDEN = "***"
 # Bounded, so that no text takes a time that grows with its square.
@@ -26,3 +27,15 @@ def redacted(text: str) -> str:
 def names_a_secret(name: str) -> bool:
     """Whether what is called so should not be shown at all."""
     return _SECRET_NAME.fullmatch(name) is not None
+
+
+def shown_path(text: str) -> str:
+    """What should be the path of a file with a secret, and may be the secret itself: shown only
+    where it leads into a folder that there is."""
+    path = Path(text)
+    try:
+        # A secret may begin with a slash.
+        leads_somewhere = path.is_absolute() and len(path.parts) > 2 and path.parent.is_dir()
+        return text if leads_somewhere else HIDDEN
+    except (OSError, ValueError):
+        return HIDDEN

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from chargeback_worker.settings.display import OPTIONS, SECRETS
 from chargeback_worker.settings.faults import Fault, did_you_mean
 from chargeback_worker.settings.model import Settings
+from chargeback_worker.settings.redaction import shown_path
 
 PREFIX = "CHARGEBACK_"
 CONFIG = "CHARGEBACK_CONFIG"
@@ -110,7 +111,8 @@ def _secret_from_file(layer: Layer, name: str, key: str, path: str) -> None:
         text = Path(path).read_text("utf-8")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        layer.faults.append(Fault(name, path, "environment", f"cannot be read: {reason}"))
+        sentence = f"cannot be read: {reason}"
+        layer.faults.append(Fault(name, shown_path(path), "environment", sentence))
     else:
         layer.given[key] = Given(text.removesuffix("\n").removesuffix("\r"), origin)
 

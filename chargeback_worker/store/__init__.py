@@ -82,8 +82,8 @@ class Store:
 
     @property
     def name(self) -> str:
-        """The database for people, without its password."""
-        return self._url.render_as_string(hide_password=True)
+        """The database for people, without its password, also where that stands in the query."""
+        return self._url.set(query={}).render_as_string(hide_password=True)
 
     @contextmanager
     def begin(self, *, idle_s: int | None = None) -> Iterator[Transaction]:
