@@ -15,7 +15,7 @@ FIRST ?= 0
 # Odd requests to each endpoint of the API.
 FUZZ_EXAMPLES ?= 700
 
-.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ openapi: $(VENV)/worker.installed ## write docs/openapi.json anew, from what the
 
 asyncapi: $(VENV)/worker.installed ## write docs/asyncapi.json anew, from what the topics carry
 	$(BIN)/python -m chargeback_worker.api.asyncapi > docs/asyncapi.json
+
+metrics-page: $(VENV)/worker.installed ## write docs/metrics.md anew, from the catalogue of metrics
+	$(BIN)/python -m chargeback_worker.metrics.page > docs/metrics.md
 
 lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock

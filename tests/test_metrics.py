@@ -3,10 +3,13 @@
 import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from chargeback_worker.metrics import CATALOGUE, Figures, Metrics, Money
+from chargeback_worker.metrics.page import page
 
 RELIED_ON = {
     "chargeback_events_total": ("outcome",),
@@ -24,6 +27,7 @@ RELIED_ON = {
     "chargeback_store_up": (),
     "chargeback_build_info": ("version", "python"),
 }
+PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 FIGURES = Figures(
     periods={"open": 2, "closed": 5},
     overdue_since_us=40_000_000,
@@ -57,11 +61,12 @@ def exposed(metrics: Metrics) -> dict[str, float]:
 def watched(read: Callable[[], Figures], clock: Clock, limit_s: float = 30) -> Metrics:
     metrics = Metrics("1.0")
     metrics.watch_store(read, clock, limit_s=limit_s)
+    metrics.watch_roles(lambda: {"ingest": True, "publisher": False})
     return metrics
 
 
 def test_the_names_relied_on_are_in_the_catalogue_with_their_labels() -> None:
-    catalogue = {measure.name: measure.labels for measure in CATALOGUE}
+    catalogue = {measure.name: measure.label_names for measure in CATALOGUE}
     assert {name: catalogue.get(name) for name in RELIED_ON} == RELIED_ON
     assert all(re.fullmatch(r"chargeback_[a-z_]+", name) for name in catalogue)
     assert all("team" not in labels and "user" not in labels for labels in catalogue.values())
@@ -73,6 +78,45 @@ def test_everything_in_the_catalogue_is_exposed_with_its_type_and_help() -> None
         assert f"# TYPE {measure.name} {measure.kind}\n" in text
         assert f"# HELP {measure.name} {measure.help}\n" in text
     assert "_created" not in text
+
+
+def test_the_committed_page_is_what_the_catalogue_says() -> None:
+    assert PAGE.read_text() == page(), "make metrics-page writes it anew"
+
+
+def test_the_page_names_each_metric_with_its_labels_and_what_to_do() -> None:
+    told = page()
+    for measure in CATALOGUE:
+        section = told.split(f"### `{measure.name}`\n")[1].split("\n#")[0]
+        assert f"What to do: {measure.todo}\n" in section
+        assert measure.help in section
+        assert all(f"- label `{label.name}`: {label.help}" in section for label in measure.labels)
+
+
+def test_series_are_exposed_under_the_names_that_the_catalogue_says() -> None:
+    text = watched(lambda: FIGURES, Clock()).exposition().decode()
+    found = {
+        sample.name for family in text_string_to_metric_families(text) for sample in family.samples
+    }
+    named = {name for measure in CATALOGUE for name in measure.series}
+    # Of partitions and of what they hold there is nothing before a worker reads one.
+    assert named - found == {"chargeback_consumer_lag", "chargeback_partition_stopped"}
+    assert found <= named
+
+
+def test_label_values_that_are_known_have_a_series_from_the_start() -> None:
+    shown = exposed(watched(lambda: FIGURES, Clock()))
+    for measure in CATALOGUE:
+        for label in measure.labels:
+            for value in label.values:
+                said = f'{label.name}="{value}"'
+                assert any(measure.name in one and said in one for one in shown), said
+
+
+def test_a_role_that_waits_is_shown_as_not_ready() -> None:
+    shown = exposed(watched(lambda: FIGURES, Clock()))
+    assert shown['chargeback_role_ready{role="ingest"}'] == 1
+    assert shown['chargeback_role_ready{role="publisher"}'] == 0
 
 
 def test_two_registries_know_nothing_of_each_other() -> None:

@@ -140,6 +140,7 @@ def run_worker(
     app.metrics.watch_store(
         lambda: figures(app.store, now_us(), settings.billing.close_delay), now_us
     )
+    app.metrics.watch_roles(process.working)
     monitor = Monitor(app.metrics, process.not_ready, process.stuck)
     port = monitor.start(settings.metrics.host, settings.metrics.port)
     _log.info("worker started", action="started", roles=names, metrics_port=port)
@@ -192,6 +193,12 @@ class _Process:
     names: Sequence[str]
     listens: Callable[[str], None]
     limits: dict[str, float] = field(default_factory=dict)
+
+    def working(self) -> dict[str, bool]:
+        """Whether each role is ready."""
+        return {
+            seen.role: seen.fault is None for seen in self.health.roles() if seen.role in self.names
+        }
 
     def not_ready(self) -> dict[str, str]:
         """What is not ready, by part."""

@@ -1,13 +1,15 @@
 """The metrics of one process and what `/metrics` answers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from platform import python_version
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
-from chargeback_worker.metrics.catalogue import BY_NAME, OUTCOMES
+from chargeback_worker.metrics.catalogue import BY_NAME
 from chargeback_worker.metrics.stored import Figures, KeptFigures, StoreCollector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,12 +27,10 @@ class Metrics:
         self.commit_seconds = self._histogram("chargeback_commit_seconds")
         self.event_delay_seconds = self._histogram("chargeback_event_delay_seconds")
         self.close_failures = self._counter("chargeback_close_failures_total")
+        self.allocation_seconds = self._histogram("chargeback_allocation_seconds")
+        self.invoicing_seconds = self._histogram("chargeback_invoicing_seconds")
         self.messages_published = self._counter("chargeback_messages_published_total")
         self._gauge("chargeback_build_info").labels(version, python_version()).set(1)
-        for outcome in OUTCOMES:
-            self.events.labels(outcome)
-        for outcome in ("acknowledged", "failed", "refused"):
-            self.messages_published.labels(outcome)
 
     def watch_store(
         self,
@@ -44,23 +44,47 @@ class Metrics:
         kept = KeptFigures(read, now_us, cached_s=cached_s, limit_s=limit_s)
         self.registry.register(StoreCollector(kept, now_us))
 
+    def watch_roles(self, ready: Callable[[], Mapping[str, bool]]) -> None:
+        """Show whether each role of this process works, too."""
+        self.registry.register(_RoleCollector(ready))
+
     def exposition(self) -> bytes:
         """The answer of `/metrics`, of the type `CONTENT_TYPE`."""
         return generate_latest(_WithoutCreated(self.registry))
 
     def _counter(self, name: str) -> Counter:
         measure = BY_NAME[name]
-        return Counter(name, measure.help, measure.labels, registry=self.registry)
+        counter = Counter(name, measure.help, measure.label_names, registry=self.registry)
+        # A rate misses the first event of a series that was not there before it.
+        if measure.labels and all(label.values for label in measure.labels):
+            for values in product(*(label.values for label in measure.labels)):
+                counter.labels(*values)
+        return counter
 
     def _gauge(self, name: str) -> Gauge:
         measure = BY_NAME[name]
-        return Gauge(name, measure.help, measure.labels, registry=self.registry)
+        return Gauge(name, measure.help, measure.label_names, registry=self.registry)
 
     def _histogram(self, name: str) -> Histogram:
         measure = BY_NAME[name]
         return Histogram(
-            name, measure.help, measure.labels, buckets=measure.buckets, registry=self.registry
+            name, measure.help, measure.label_names, buckets=measure.buckets, registry=self.registry
         )
+
+
+class _RoleCollector(Collector):
+    def __init__(self, ready: Callable[[], Mapping[str, bool]]) -> None:
+        self._ready = ready
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        measure = BY_NAME["chargeback_role_ready"]
+        yield GaugeMetricFamily(measure.name, measure.help, labels=measure.label_names)
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self.describe():
+            for role, ready in sorted(self._ready().items()):
+                family.add_metric((role,), float(ready))
+            yield family
 
 
 class _WithoutCreated(CollectorRegistry):

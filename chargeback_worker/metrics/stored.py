@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from chargeback_worker.metrics.catalogue import CATALOGUE, STATES
+from chargeback_worker.metrics.catalogue import CATALOGUE, MONEY, STATES
 from chargeback_worker.money import NANO
 
 _SECOND_US: Final = 1_000_000
@@ -40,6 +40,9 @@ class Figures:
     outbox_oldest_us: int | None = None
     outbox_parked_receivers: int = 0
     quarantine_events: int = 0
+    conflict_events: int = 0
+    open_totals: int = 0
+    last_closed_totals: int = 0
     heartbeats_us: Mapping[str, int] = field(default_factory=dict)
     held: bool = False
 
@@ -115,7 +118,7 @@ class StoreCollector(Collector):
         """The names alone, so that registering does not read the store."""
         for measure in CATALOGUE:
             if measure.stored:
-                yield GaugeMetricFamily(measure.name, measure.help, labels=measure.labels)
+                yield GaugeMetricFamily(measure.name, measure.help, labels=measure.label_names)
 
     def collect(self) -> Iterator[Metric]:
         figures, up = self._kept.current()
@@ -143,12 +146,15 @@ def _samples(figures: Figures, now_us: int) -> dict[_Series, float]:
         ("chargeback_outbox_oldest_seconds", ()): age(figures.outbox_oldest_us),
         ("chargeback_outbox_parked_receivers", ()): figures.outbox_parked_receivers,
         ("chargeback_quarantine_events", ()): figures.quarantine_events,
+        ("chargeback_conflict_events", ()): figures.conflict_events,
+        ("chargeback_usage_totals", ("open",)): figures.open_totals,
+        ("chargeback_usage_totals", ("last_closed",)): figures.last_closed_totals,
         ("chargeback_books_held", ()): float(figures.held),
     }
     for state in STATES:
         values["chargeback_periods", (state,)] = figures.periods.get(state, 0)
     for period, money in (("open", figures.open), ("last_closed", figures.last_closed)):
-        for kind in ("booked", "invoiced", "uninvoiced", "unallocated"):
+        for kind in MONEY:
             values["chargeback_money_usd", (kind, period)] = getattr(money, kind) / NANO
     for role, beat_us in sorted(figures.heartbeats_us.items()):
         values["chargeback_heartbeat_age_seconds", (role,)] = age(beat_us)

@@ -6,6 +6,7 @@ Killed in between, the lease lapses and whoever closes next finishes; a failure 
 the period back to what it was.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,10 +57,15 @@ _RETRY_LAST_S = 3_600
 
 @dataclass(frozen=True, slots=True)
 class CloseResult:
-    """The close as it stands; `closed_before` says that it was there already."""
+    """The close as it stands; `closed_before` says that it was there already.
+
+    Else it took so many seconds to decide who bears what, and to build and write all the rest.
+    """
 
     close: Close
     closed_before: bool = False
+    allocation_s: float = 0.0
+    invoicing_s: float = 0.0
 
 
 def close(
@@ -86,11 +92,10 @@ def close(
     if before is not None:
         return CloseResult(before, closed_before=True)
     try:
-        done = finish_closing(store, period, terms, act, owner=owner, forced=forced)
+        return finish_closing(store, period, terms, act, owner=owner, forced=forced)
     except BaseException as error:
         _give_up(store, period, owner, error)
         raise
-    return CloseResult(done)
 
 
 def start_closing(
@@ -134,8 +139,9 @@ def start_closing(
 
 def finish_closing(
     store: Store, period: Period, terms: Snapshot, act: Act, *, owner: str, forced: bool = False
-) -> Close:
+) -> CloseResult:
     """Book, invoice and announce a period that `owner` is closing. Raises LeaseLost."""
+    began_s = time.perf_counter()
     with store.begin(idle_s=SETTLING_IDLE_S) as transaction:
         # This keeps the row until the end, so that nobody takes over however long it takes.
         until_us = transaction.now_us() + round(LEASE_S * _SECOND_US)
@@ -175,7 +181,10 @@ def finish_closing(
         _audit(transaction, act, row, done)
         if not periods.set_closed(transaction, period, owner, act.now_us):
             raise LeaseLost(period)
-    return done
+    took_s = time.perf_counter() - began_s
+    return CloseResult(
+        done, allocation_s=computed.allocation_s, invoicing_s=took_s - computed.allocation_s
+    )
 
 
 def dry_run(store: Store, period: Period, terms: Snapshot, now_us: int) -> Settlement:

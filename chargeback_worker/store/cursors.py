@@ -257,6 +257,12 @@ def listed(transaction: Transaction, kind: Door | None = None) -> Sequence[Curso
     return [_cursor(row) for row in transaction.execute(statement)]
 
 
+def count_conflicts(transaction: Transaction) -> int:
+    """Events of all doors whose id was stored before with other content."""
+    counted = transaction.execute(sa.select(sa.func.sum(table.c.conflict))).scalar_one()
+    return int(counted or 0)
+
+
 def furthest(transaction: Transaction, topic: str) -> dict[int, int]:
     """How far each partition of a topic was ever read, by a count of it that was begun anew too.
 

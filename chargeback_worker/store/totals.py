@@ -91,14 +91,23 @@ def billed_in(transaction: Transaction, origin: Period) -> list[Period]:
 
 def cost_by_period(transaction: Transaction) -> dict[Period, int]:
     """The cost of all usage by billing period, exact."""
+    return {period: cost for period, (cost, _) in size_by_period(transaction).items()}
+
+
+def size_by_period(transaction: Transaction) -> dict[Period, tuple[int, int]]:
+    """The cost of all usage by billing period, exact, and how many totals it is in."""
     rows = transaction.execute(
         sa.select(
             table.c.period,
             sa.func.sum(table.c.cost_whole).label("whole"),
             sa.func.sum(table.c.cost_nano).label("nano"),
+            sa.func.count().label("totals"),
         ).group_by(table.c.period)
     )
-    return {Period.from_number(row.period): int(row.whole) * NANO + int(row.nano) for row in rows}
+    return {
+        Period.from_number(row.period): (int(row.whole) * NANO + int(row.nano), row.totals)
+        for row in rows
+    }
 
 
 def _total(row: sa.Row[Any]) -> UsageTotal:

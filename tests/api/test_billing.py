@@ -55,6 +55,9 @@ def test_a_month_is_closed_once_and_tells_what_it_booked(used: Api) -> None:
     assert (first["invoices"], first["closed_before"], first["actor"]) == ("2", False, "local")
     again = used.ok("POST", "periods/2026-09/close")["close"]
     assert again == {**first, "closed_before": True}
+    told = used.books.metrics.exposition().decode()
+    assert "chargeback_allocation_seconds_count 1.0\n" in told
+    assert "chargeback_invoicing_seconds_count 1.0\n" in told
     assert used.get("periods/2026-09").headers["etag"] == '"closed-1"'
     assert verify(used.store).mismatches == ()
 

@@ -92,7 +92,7 @@ def close(url: str) -> Found:
     clock = Clock()
     # All of it is done by transactions that write, so this engine sees every statement.
     start_closing(store, PERIOD, _TERMS, _ACT, owner="bench")
-    done = finish_closing(store, PERIOD, _TERMS, _ACT, owner="bench")
+    done = finish_closing(store, PERIOD, _TERMS, _ACT, owner="bench").close
     clock.lap("close")
     of_records = [statement for statement in statements if "usage_record" in statement]
     assert statements, "no statement was seen"

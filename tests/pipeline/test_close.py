@@ -242,7 +242,7 @@ def test_a_long_close_holds_up_neither_ingest_nor_another_closer(
             check(*args)
 
         monkeypatch.setattr(step, "check_conserved", meanwhile)
-        done = finish_closing(store, OCTOBER, TERMS, act(), owner="slow")
+        done = finish_closing(store, OCTOBER, TERMS, act(), owner="slow").close
 
         assert done.booked == 33_010_000_001
         store.close()
@@ -315,7 +315,7 @@ def test_usage_that_comes_while_a_month_closes_is_billed_in_the_next_one(store: 
     feed.send(*_OCTOBER_USAGE)
     start_closing(store, OCTOBER, TERMS, act(), owner="closer")
     feed.send(usage("late", "5", team="A"))
-    done = finish_closing(store, OCTOBER, TERMS, act(), owner="closer")
+    done = finish_closing(store, OCTOBER, TERMS, act(), owner="closer").close
     assert done.booked == 33_010_000_001
 
     late = closed(store, NOVEMBER, now_us=AFTER_NOVEMBER_US).close
@@ -517,3 +517,14 @@ def test_a_close_leaves_no_allocation_run_of_its_month(store: Store) -> None:
     closed(store)
     with store.read() as transaction:
         assert allocations.find(transaction, OCTOBER) is None
+
+
+def test_a_close_says_how_long_deciding_and_the_rest_took_and_a_second_one_says_nothing(
+    store: Store,
+) -> None:
+    Feed(store).send(usage("a", "10"))
+    first, second = closed(store), closed(store)
+    assert first.allocation_s > 0
+    assert first.invoicing_s > 0
+    assert second.closed_before
+    assert second.allocation_s == second.invoicing_s == 0

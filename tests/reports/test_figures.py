@@ -52,3 +52,25 @@ def test_what_a_cancelled_invoice_billed_is_shown_as_uninvoiced(store: Store) ->
 
     assert (found.last_closed.invoiced, found.last_closed.uninvoiced) == (0, 10 * NANO)
     assert found.reconciliation_difference == 0
+
+
+def test_totals_are_counted_of_what_is_open_and_of_the_month_closed_last(store: Store) -> None:
+    feed = Feed(store)
+    feed.send(usage("a", "10"), usage("b", "1"), usage("c", "1", team="V"))
+    assert figures(store, NOW_US, DELAY).last_closed_totals == 0
+    closed(store)
+    feed.send(*(usage(f"{day}", "1", day=f"2026-11-{day}") for day in ("05", "06", "07")))
+
+    found = figures(store, NOW_US, DELAY)
+
+    assert (found.open_totals, found.last_closed_totals) == (3, 2)
+
+
+def test_conflicts_are_counted_whichever_door_they_came_by(store: Store) -> None:
+    feed = Feed(store)
+    assert figures(store, NOW_US, DELAY).conflict_events == 0
+    feed.send(usage("a", "10"), usage("b", "1"))
+    feed.send(usage("a", "11"))
+    Feed(store, partition=1).send(usage("b", "2"), usage("b", "1"))
+
+    assert figures(store, NOW_US, DELAY).conflict_events == 2

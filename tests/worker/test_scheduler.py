@@ -49,6 +49,18 @@ def test_a_poke_closes_all_that_is_due() -> None:
     assert not due
 
 
+def test_how_long_a_close_took_is_measured_where_it_was_ours() -> None:
+    ours = CloseResult(_close(1).close, allocation_s=2.0, invoicing_s=3.0)
+    due, metrics = [_close(2, closed_before=True), ours], Metrics("test")
+
+    Scheduler(lambda: due.pop() if due else None, lambda: 0, metrics, _as_ever).poke()
+
+    told = metrics.exposition().decode()
+    assert "chargeback_allocation_seconds_sum 2.0\n" in told
+    assert "chargeback_invoicing_seconds_sum 3.0\n" in told
+    assert "chargeback_invoicing_seconds_count 1.0\n" in told
+
+
 def test_a_poke_marks_all_that_is_overdue_also_where_a_close_fails() -> None:
     left = [7, 1000, 1000]
     metrics = Metrics("test")

@@ -102,6 +102,9 @@ def close_period(
     fields.end()
     of = month("period", period)
     done = close_by_hand(books, of, caller.act(reason), forced=forced, expected=expected(if_match))
+    if not done.closed_before:
+        books.metrics.allocation_seconds.observe(done.allocation_s)
+        books.metrics.invoicing_seconds.observe(done.invoicing_s)
     return Answer({"close": close_document(done.close, closed_before=done.closed_before)})
 
 

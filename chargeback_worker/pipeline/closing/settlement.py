@@ -1,6 +1,7 @@
 """What a close books and issues: read, settled, built, and checked against what was used."""
 
 import gc
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,12 +47,14 @@ class NotConserved(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a close books, in the order of lines, and the invoices it issues."""
+    """What a close books, in the order of lines, and the invoices it issues. `allocation_s` is how
+    long it took to read what was used and to decide who bears it."""
 
     revision: int
     owed: tuple[Owed, ...]
     closing: Closing
     books: Books
+    allocation_s: float
 
 
 def terms_of(settings: Settings) -> Snapshot:
@@ -96,10 +99,12 @@ def compute(
     `final` says that what they bill is booked with them.
     """
     period, at = row.period, from_us(now_us)
+    began_s = time.perf_counter()
     used = _used(transaction, period, snapshot)
     owed = [
         owing for origin, by in used.items() for owing in _settled(transaction, period, origin, by)
     ]
+    allocation_s = time.perf_counter() - began_s
     others = used.keys() - {period}
     revisions = {
         of.period: of.revision for of in periods.booked(transaction) if of.period in others
@@ -116,7 +121,7 @@ def compute(
         earlier=invoices.earlier(transaction, period, row.revision),
         drafted=drafts.drafted(transaction, period, row.revision),
     )
-    return Settlement(row.revision, tuple(owed), closing, build(owed, closing))
+    return Settlement(row.revision, tuple(owed), closing, build(owed, closing), allocation_s)
 
 
 def _used(transaction: Transaction, period: Period, snapshot: Snapshot) -> dict[Period, Snapshot]:
