@@ -23,7 +23,7 @@ help: ## list what can be made
 demo: $(VENV)/worker.installed ## the main job, embedded: usage, a closed month, invoices on a topic
 	@$(BIN)/chargeback demo --folder $(DEMO_FOLDER)
 
-test: $(VENV)/dev.installed ## every test; what it found of Kafka, PostgreSQL and a browser is in the header
+test: $(VENV)/dev.installed ## every test; what it found of Kafka, PostgreSQL, a browser and Prometheus is in the header
 	$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist worksteal
 
 lint: $(VENV)/dev.installed ## style, types and the direction of imports

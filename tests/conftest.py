@@ -17,6 +17,7 @@ from tests.support.brokers import BrokerServer, broker_ladder, embedded_ladder, 
 from tests.support.browser import Browser, browser_ladder
 from tests.support.ladder import Ladder, required_parts
 from tests.support.postgres import PostgresServer, postgres_ladder
+from tests.support.prometheus import Prometheus, prometheus_ladder
 
 for _name in list(os.environ):
     # Settings of the machine must not reach a test; those of the ladder are meant for it.
@@ -37,6 +38,7 @@ _embedded = embedded_ladder()
 _broker = broker_ladder(_kafka, _embedded)
 _postgresql = postgres_ladder()
 _browser = browser_ladder()
+_prometheus = prometheus_ladder()
 _numbers = count()
 _told: list[dict[str, list[str]]] = []
 _shown: dict[str, Ladder[Any]] = {
@@ -44,6 +46,7 @@ _shown: dict[str, Ladder[Any]] = {
     "broker": _broker,
     "postgresql": _postgresql,
     "browser": _browser,
+    "prometheus": _prometheus,
 }
 
 
@@ -84,7 +87,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["used"] = _used()
-    for ladder in (_broker, _kafka, _embedded, _postgresql, _browser):
+    for ladder in (_broker, _kafka, _embedded, _postgresql, _browser, _prometheus):
         ladder.close()
 
 
@@ -121,6 +124,12 @@ def postgresql() -> PostgresServer:
 def browser() -> Browser:
     """A real browser, for HTML documents."""
     return _browser.get()
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> Prometheus:
+    """A real Prometheus and its promtool."""
+    return _prometheus.get()
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_the_header_names_every_part() -> None:
         "broker: ",
         "postgresql: ",
         "browser: ",
+        "prometheus: ",
         "required (CHARGEBACK_REQUIRE): nothing",
     ):
         assert f"\n{part}" in said

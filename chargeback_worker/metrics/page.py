@@ -15,6 +15,9 @@ whichever process is asked, read at most once a minute, at most a second waited 
 does not answer they show what was read last, and `chargeback_store_up` is 0. All else is of one
 process: sum it over all of them. Counts of commands (`chargeback ingest`, `close`) are in no
 process's metrics; what they did is in those read from the store.
+
+Alerts on them are in `deploy/prometheus/alerts.yml`; [runbook.md](runbook.md) says what to do about
+each.
 """
 
 
