@@ -17,7 +17,10 @@ process: sum it over all of them. Counts of commands (`chargeback ingest`, `clos
 process's metrics; what they did is in those read from the store.
 
 Alerts on them are in `deploy/prometheus/alerts.yml`; [runbook.md](runbook.md) says what to do about
-each.
+each. Dashboards for Grafana are in `deploy/grafana/` (*operations*; *money by period*), with a data
+source and a provider to provision them. Each of their queries is put to a real Prometheus that has
+scraped a real worker, in the tests; Grafana itself was never run on them, so how they look is not
+known.
 """
 
 

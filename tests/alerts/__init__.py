@@ -1,0 +1,1 @@
+"""Each alert fired by its real fault, and cleared: `make test-alerts`."""
