@@ -4,6 +4,7 @@ import argparse
 import multiprocessing
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from tests.interleaving.history import Ground, Outcome, run
 
 AT_ONCE = 2
 _CHUNK = 5
-_SHOWN = 8
+_SHOWN = 12
 # Of a process of the pool, as long as it lives.
 _opened = ExitStack()
 _grounds: list[Ground] = []
@@ -66,7 +67,7 @@ def _outcomes(given: argparse.Namespace, opened: ExitStack) -> Iterator[Outcome]
     jobs = min(given.jobs, given.seeds)
     if jobs == 1:
         with ground_at(places.new()) as ground:
-            yield from (run(seed, ground) for seed in seeds)
+            yield from (_told(seed, ground) for seed in seeds)
         return
     context = multiprocessing.get_context("fork")
     free = context.SimpleQueue()
@@ -81,7 +82,17 @@ def _begin(free: Any) -> None:
 
 
 def _run(seed: int) -> Outcome:
-    return run(seed, _grounds[0])
+    return _told(seed, _grounds[0])
+
+
+def _told(seed: int, ground: Ground) -> Outcome:
+    """One history. What nobody foresaw is told as a mismatch, with its seed, as any other is: as an
+    exception it would not find its way out of the process that it came up in."""
+    try:
+        return run(seed, ground)
+    except Exception:
+        told = traceback.format_exc().splitlines()
+        return Outcome(seed, told[-_SHOWN:], Counter({"histories broken off": 1}), 0, 0, [])
 
 
 def _show(outcome: Outcome, given: argparse.Namespace) -> None:
