@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from chargeback_worker.allocation.engine import PartKey
 from chargeback_worker.allocation.grouping import grouping
 from chargeback_worker.allocation.pair import UNALLOCATED
+from chargeback_worker.allocation.rule import RESERVED_ID
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.invoice import allocation_id
 from chargeback_worker.invoicing.settle import NOTHING, Owed, settle
@@ -112,7 +113,13 @@ def _check_parts(found: Comparison, origin: Period, fresh: Mapping[PartKey, Owed
             found.amounts(f"{name}: quantity", owed.quantity, row.owed.quantity, _HINT)
             found.equal(f"{name}: records", owed.records, row.owed.records, _HINT)
             found.equal(f"{name}: shared", owed.shared, row.owed.shared, _HINT)
-            found.equal(f"{name}: share", owed.share, row.owed.share, _HINT)
+            if not _made_before_shares(row.owed):
+                found.equal(f"{name}: share", owed.share, row.owed.share, _HINT)
+
+
+def _made_before_shares(owed: Owed) -> bool:
+    """Until schema 0002 no share was kept, and the one rule there was splits nothing."""
+    return owed.share is None and owed.key.rule_id == RESERVED_ID
 
 
 def _check_row(found: Comparison, row: Booking, decided: Snapshot | None) -> None:
