@@ -314,6 +314,8 @@ class Session:
                 assert part.new is not None
                 held.stored = part.new
         self._shown.committed(ended, now_us=self._role.now_us())
+        # With a backlog the next batch is begun within the same turn, and no turn begins idle.
+        self._beat(self._silence.trouble())
         return True
 
 

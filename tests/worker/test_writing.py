@@ -56,7 +56,11 @@ class Rig:
         self.broker.create_topic(TOPIC, 2)
         self.laters: list[Later] = []
         self.settings = Settings(ingest=Ingest(batch_events=8, max_refused=MaxRefused(run=3)))
+        self.beats = 0
         self._sent = 0
+
+    def _beat(self, waits_for: str | None = None) -> None:
+        self.beats += 1
 
     def session(self) -> tuple[Session, MemoryConsumer]:
         role = UsageConsumer(
@@ -69,7 +73,7 @@ class Rig:
             self._later,
         )
         consumer = self.broker.consumer("chargeback")
-        session = Session(role, consumer, lambda waits_for=None: None, BackOff())
+        session = Session(role, consumer, self._beat, BackOff())
         consumer.subscribe(TOPIC, session)
         return session, consumer
 
@@ -134,6 +138,20 @@ def test_what_is_gathered_meanwhile_is_written_next(rig: Rig) -> None:
     rig.put(3)
     rig.drain(session)
     assert rig.tally == Tally(accepted=7)
+
+
+def test_each_batch_that_ends_is_a_beat_also_where_the_next_one_is_begun_at_once(rig: Rig) -> None:
+    session, _ = _busy(rig)
+    before = rig.beats
+    for ended in range(1, 4):
+        rig.put(2)
+        rig.let()
+        session.turn()
+        assert rig.beats == before + ended
+    # A database that never answers must be seen by who watches the beats.
+    session.turn()
+    assert rig.beats == before + 3
+    rig.drain(session)
 
 
 def test_a_full_batch_waits_for_the_one_before_it(rig: Rig) -> None:
