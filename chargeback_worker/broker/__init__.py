@@ -51,13 +51,31 @@ class TopicDescription:
     """What the broker says of a topic.
 
     `topic_id` changes when a topic is made anew under the same name; some brokers have none.
-    `config` holds those of the settings in `WATCHED_SETTINGS` that the broker reports.
+    `config` holds those of the settings in `WATCHED_SETTINGS` that the broker reports; `replicas`
+    is the least of any partition, None where it is not known.
     """
 
     name: str
     partitions: int
     topic_id: str | None
     config: Mapping[str, str] = field(default_factory=dict)
+    replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """A consumer of the group; `instance_id` is its own where it is a static member."""
+
+    client_id: str
+    instance_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDescription:
+    """What the broker says of a consumer group; `state` is its word for it."""
+
+    state: str
+    members: tuple[GroupMember, ...]
 
 
 WATCHED_SETTINGS = ("cleanup.policy", "max.message.bytes", "min.insync.replicas", "retention.ms")
@@ -179,6 +197,9 @@ class Broker(Protocol):
 
     def committed(self, group_id: str, topic: str) -> dict[TopicPartition, int]:
         """The offsets that a group has written of a topic, to be compared with what is stored."""
+
+    def describe_group(self, group_id: str) -> GroupDescription | None:
+        """Who is in a group; None where the broker cannot say, or may not tell us."""
 
     def describe(self, topic: str) -> TopicDescription | None:
         """What is known of a topic, or None when there is none of this name."""

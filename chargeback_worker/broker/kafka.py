@@ -6,7 +6,7 @@ All options of that client can be set, except those that the promises of this pr
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,7 +15,13 @@ import kafka.errors
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.net.compat import KafkaNetClient
 
-from chargeback_worker.broker import WATCHED_SETTINGS, TopicDescription, TopicPartition
+from chargeback_worker.broker import (
+    WATCHED_SETTINGS,
+    GroupDescription,
+    GroupMember,
+    TopicDescription,
+    TopicPartition,
+)
 from chargeback_worker.broker.errors import BrokerUnreachable, MissingTopic
 from chargeback_worker.broker.kafka_codecs import bound
 from chargeback_worker.broker.kafka_consumer import KafkaConsumer, KafkaReader
@@ -33,6 +39,7 @@ from chargeback_worker.errors import ChargebackError
 
 T = TypeVar("T")
 
+_NO_SUCH_GROUP = kafka.errors.GroupIdNotFoundError.__name__
 _NOT_READY = (
     kafka.errors.NotCoordinatorError,
     kafka.errors.CoordinatorNotAvailableError,
@@ -112,7 +119,24 @@ class KafkaBroker:
             partitions=len(found["partitions"]),
             topic_id=None if topic_id == _NO_TOPIC_ID else topic_id,
             config=self._config(topic),
+            replicas=_least_replicas(found["partitions"]),
         )
+
+    def describe_group(self, group_id: str) -> GroupDescription | None:
+        unknown = (kafka.errors.AuthorizationError, kafka.errors.UnsupportedVersionError)
+        try:
+            found = self._when_ready(
+                lambda admin: admin.describe_groups([group_id])[group_id], *unknown
+            )
+        except unknown:
+            return None
+        if found["error"] and _NO_SUCH_GROUP not in found["error"]:
+            return None
+        members = [
+            GroupMember(member["client_id"], member.get("group_instance_id"))
+            for member in found["members"]
+        ]
+        return GroupDescription(found["group_state"] or "Dead", tuple(members))
 
     def create_topic(
         self, name: str, partitions: int, config: Mapping[str, str] | None = None
@@ -144,12 +168,15 @@ class KafkaBroker:
                 admin.close()
 
     def _group_offsets(self, group_id: str) -> Mapping[Any, Any]:
+        answer = self._when_ready(lambda admin: admin.list_group_offsets([group_id]))
+        return dict(answer[group_id])
+
+    def _when_ready(self, question: Callable[[Any], T], *let_through: type[Exception]) -> T:
         """Asked again while the broker is still making or loading what it keeps of groups."""
         until_s = time.monotonic() + self._patience.answer_s
         while True:
             try:
-                answer = self._ask(lambda admin: admin.list_group_offsets([group_id]), *_NOT_READY)
-                return dict(answer[group_id])
+                return self._ask(question, *let_through, *_NOT_READY)
             except _NOT_READY as error:
                 if time.monotonic() > until_s:
                     raise while_connecting(error, self._servers) from error
@@ -237,3 +264,7 @@ class KafkaBroker:
                 with contextlib.suppress(Exception):
                     client.close()
             raise while_connecting(error, self._servers) from error
+
+
+def _least_replicas(partitions: Sequence[Mapping[str, Any]]) -> int | None:
+    return min((len(one.get("replica_nodes") or ()) for one in partitions), default=None) or None

@@ -13,7 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from chargeback_worker.broker import TopicDescription, TopicPartition
+from chargeback_worker.broker import (
+    GroupDescription,
+    GroupMember,
+    TopicDescription,
+    TopicPartition,
+)
 from chargeback_worker.broker.errors import (
     BrokerUnreachable,
     DeliveryFailed,
@@ -83,7 +88,20 @@ class MemoryBroker:
         found = self._topics.get(topic)
         if found is None:
             return None
-        return TopicDescription(topic, len(found.logs), found.topic_id, dict(found.config))
+        config = dict(found.config)
+        replicas = config.pop("replicas", None)
+        return TopicDescription(
+            topic,
+            len(found.logs),
+            found.topic_id,
+            config,
+            None if replicas is None else int(replicas),
+        )
+
+    def describe_group(self, group_id: str) -> GroupDescription | None:
+        self._answer()
+        members = [GroupMember("memory", one.instance_id) for one in self.group(group_id).members]
+        return GroupDescription("Stable" if members else "Empty", tuple(members))
 
     def create_topic(
         self, name: str, partitions: int, config: Mapping[str, str] | None = None

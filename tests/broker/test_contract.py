@@ -16,6 +16,7 @@ from tests.support.sites import (
     DEADLINE_S,
     Places,
     Site,
+    WireSite,
     gather,
     make_topic,
     send_all,
@@ -330,6 +331,22 @@ def test_a_topic_is_described_with_its_settings(site: Site) -> None:
     assert (found.name, found.partitions) == (topic, 3)
     assert found.config["retention.ms"] == "3600000"
     assert topic in site.broker.topics()
+    assert found.replicas == (1 if isinstance(site, WireSite) else None)
+
+
+def test_a_group_is_described_with_its_members(site: Site) -> None:
+    topic, group = make_topic(site.broker, 2), unique("group")
+    found = site.broker.describe_group(group)
+    assert found is None or found.members == ()
+    consumer, _ = subscribed(site.broker, topic, group)
+    polled_until(lambda: len(consumer.assignment()) == 2, consumer)
+    found = site.broker.describe_group(group)
+    consumer.close()
+    if not isinstance(site, WireSite) or site.knows_topic_ids:
+        assert found is not None
+    if found is not None:
+        assert (found.state, len(found.members)) == ("Stable", 1)
+        assert found.members[0].instance_id is None
 
 
 def test_a_topic_is_not_made_twice(site: Site) -> None:

@@ -1,0 +1,78 @@
+"""The database: it answers, its schema and grain are ours, and its clock is this machine's."""
+
+from collections.abc import Iterator
+
+from chargeback_worker import app
+from chargeback_worker.cli.doctor.finding import Fault, Finding, Patient, failed, ok, warn
+from chargeback_worker.cli.doctor.machine import sqlite_path
+from chargeback_worker.errors import Misconfigured
+from chargeback_worker.store import installation, schema
+
+# Usage is refused as from the future, months are closed and leases lapse by these clocks.
+CLOCK_DIFFERS_US = 5_000_000
+
+
+def database_answers(patient: Patient) -> Iterator[Finding]:
+    path = sqlite_path(patient.settings)
+    if path is not None and path.parent.is_dir() and not path.exists():
+        detail = f"{path} is not there yet"
+        yield warn("database", Fault.DATABASE_MISSING, detail, "Made by: chargeback db upgrade")
+        return
+    store = patient.world.store
+    with store.read() as transaction:
+        server = transaction.dialect.server(transaction.connection)
+    yield ok("database", f"{store.name}, {server}")
+    try:
+        found = schema.check(store)
+    except schema.SchemaMissing as error:
+        yield warn("schema", Fault.SCHEMA_MISSING, error.message, error.hint)
+        return
+    except Misconfigured as error:
+        yield failed("schema", Fault.SCHEMA_UNFIT, error)
+        return
+    yield ok("schema", f"{found.found}, as this release makes it")
+    with store.read() as transaction:
+        grain = installation.read_grain(transaction)
+    if grain is None:
+        fix = "The first ingest or run fixes it."
+        yield warn("grain", Fault.GRAIN_NOT_FIXED, "nothing is fixed yet", fix)
+        return
+    patient.has_books = True
+    yield from _grain_fits(patient)
+
+
+def _grain_fits(patient: Patient) -> Iterator[Finding]:
+    with patient.world.store.read() as transaction:
+        stored = installation.read_grain(transaction)
+    assert stored is not None
+    wanted = patient.world.grain
+    pairs = {
+        "billing.timezone": (stored.timezone, wanted.timezone),
+        "grain.labels": (stored.labels, wanted.labels),
+        "ingest.source": (stored.source, wanted.source),
+    }
+    for setting, (fixed, given) in pairs.items():
+        if fixed != given:
+            error = installation.GrainChanged(setting, fixed, given)
+            yield failed("grain", Fault.GRAIN_DIFFERS, error)
+            return
+    labels = ", ".join(stored.labels) or "none"
+    yield ok("grain", f"time zone {stored.timezone}, labels {labels}")
+
+
+def clocks_agree(patient: Patient) -> Iterator[Finding]:
+    if not patient.has_books:
+        return
+    before = app.now_us()
+    with patient.world.store.read() as transaction:
+        theirs = transaction.now_us()
+    after = app.now_us()
+    # It was read somewhere between the two.
+    ahead = max(theirs - after, before - theirs, 0)
+    which = "ahead of" if theirs > after else "behind"
+    if ahead > CLOCK_DIFFERS_US:
+        detail = f"the database's clock is {ahead / 1e6:.1f} s {which} that of this machine"
+        fix = "Let both keep time by NTP: months are closed, and leases lapse, by these clocks."
+        yield warn("clock", Fault.CLOCK_DIFFERS, detail, fix)
+    else:
+        yield ok("clock", f"the database's and ours agree to {CLOCK_DIFFERS_US // 1_000_000} s")

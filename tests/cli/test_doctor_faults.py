@@ -1,0 +1,226 @@
+"""Everything that the doctor can find wrong is turned red here, on each kind of store.
+
+`SICK` says how each fault comes about; a fault without an entry fails a test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfoNotFoundError
+
+import pytest
+
+from chargeback_worker import app
+from chargeback_worker.broker import GroupDescription, GroupMember
+from chargeback_worker.broker.errors import BrokerUnreachable
+from chargeback_worker.broker.memory import MemoryBroker
+from chargeback_worker.cli.doctor import books, machine
+from chargeback_worker.cli.doctor.finding import Fault
+from chargeback_worker.settings import Billing
+from chargeback_worker.store import Store, Transaction, cursors, holds, outbox
+from chargeback_worker.store.holds import Hold
+from tests.support.command import Command
+from tests.support.upkeep import damaged
+
+
+@dataclass
+class Body:
+    """Healthy; a fault is brought about by changing it."""
+
+    command: Command
+    broker: MemoryBroker
+    patch: pytest.MonkeyPatch
+    usage_file: str
+    folder: Path
+
+    def write(self, change: Callable[[Transaction], object]) -> None:
+        store = Store(self.command.options[1])
+        with store.begin() as transaction:
+            change(transaction)
+        store.close()
+
+    def billed(self) -> None:
+        self.command.ok("ingest", self.usage_file)
+        self.command.ok("close", "2023-11")
+
+    def configure(self, topic: str, **config: str) -> None:
+        named = {name.replace("_", "."): value for name, value in config.items()}
+        self.broker._topics[topic].config.update(named)
+
+    def described(self, state: str, members: int) -> None:
+        found = GroupDescription(state, (GroupMember("worker", None),) * members)
+        self.patch.setattr(MemoryBroker, "describe_group", lambda self, group_id: found)
+
+    def file(self, name: str) -> Command:
+        return Command(["--database", f"sqlite:///{self.folder / name}"])
+
+
+Sick = Callable[[Body], Command | None]
+
+
+def _no_codec(body: Body) -> None:
+    body.patch.setattr("importlib.util.find_spec", lambda name: None)
+
+
+def _no_zone(body: Body) -> None:
+    def missing(billing: Billing) -> None:
+        raise ZoneInfoNotFoundError(billing.timezone)
+
+    body.patch.setattr(Billing, "zone", property(missing))
+
+
+def _old_zones(body: Body) -> Command:
+    body.patch.setattr(machine, "zone_data_version", lambda: "2019a")
+    return body.command.having("--set", "billing.timezone=Europe/Berlin")
+
+
+def _low_disk(body: Body) -> Command:
+    body.patch.setattr(machine, "DISK_LOW_BYTES", 2**80)
+    return body.file("any.db")
+
+
+def _other_clock(body: Body) -> None:
+    body.patch.setattr(Transaction, "now_us", lambda self: app.now_us() - 60_000_000)
+
+
+def _broker_away(body: Body) -> None:
+    body.broker.away = True
+
+
+def _no_topic(body: Body) -> None:
+    del body.broker._topics["invoices"]
+
+
+def _stopped(body: Body) -> None:
+    def stop(transaction: Transaction) -> None:
+        made = cursors.make(transaction, cursors.Door.TOPIC, "usage-events", 0, now_us=1)
+        cursors.stop(transaction, made.cursor_id, "a gap")
+
+    body.write(stop)
+
+
+def _not_compared(body: Body) -> None:
+    def fails(*arguments: object) -> None:
+        raise BrokerUnreachable("memory", "it is away")
+
+    body.patch.setattr(books, "find_causes", fails)
+
+
+def _overdue(body: Body) -> Command:
+    early = body.command.having("--set", "billing.first_period=2023-11")
+    early.ok("ingest", body.usage_file)
+    return early
+
+
+def _parked(body: Body) -> None:
+    body.billed()
+
+    def park(transaction: Transaction) -> None:
+        first, *_ = outbox.heads(transaction, 1)
+        outbox.park(transaction, {first.message_id: "it is too large"})
+
+    body.write(park)
+
+
+def _wide(body: Body) -> None:
+    for name in ("a", "b", "c"):
+        body.command.ok("keys", "create", "--role", "admin", "--name", name)
+
+
+def _unread(body: Body) -> None:
+    body.broker.put("usage-events", b"one")
+
+
+def _refused(body: Body) -> None:
+    body.command("ingest", "-", stdin=b"no event\n")
+
+
+def _early(body: Body) -> None:
+    body.command.ok("ingest", body.usage_file)
+
+
+_FORGET = "DELETE FROM installation WHERE name IN ('timezone', 'labels', 'source')"
+SICK: dict[Fault, tuple[int, Sick]] = {
+    Fault.CODECS_MISSING: (0, _no_codec),
+    Fault.SETTINGS_WRONG: (3, lambda body: body.command.having("--set", "billing.due_days=-1")),
+    Fault.TIME_ZONE_UNKNOWN: (3, _no_zone),
+    Fault.TIME_ZONE_DATA_OLD: (3, _old_zones),
+    Fault.DISK_MISSING: (4, lambda body: body.file("none/books.db")),
+    Fault.DISK_LOW: (0, _low_disk),
+    Fault.DATABASE_MISSING: (0, lambda body: body.file("none.db")),
+    Fault.DATABASE_AWAY: (4, lambda body: Command(["--database", "postgresql://u@127.0.0.1:1/b"])),
+    Fault.SCHEMA_MISSING: (0, lambda body: damaged(body.command, "DELETE FROM alembic_version")),
+    Fault.SCHEMA_UNFIT: (
+        3,
+        lambda body: damaged(body.command, "UPDATE alembic_version SET version_num = '0001'"),
+    ),
+    Fault.GRAIN_NOT_FIXED: (0, lambda body: damaged(body.command, _FORGET)),
+    Fault.GRAIN_DIFFERS: (3, lambda body: body.command.having("--set", "grain.labels=model")),
+    Fault.CLOCK_DIFFERS: (0, _other_clock),
+    Fault.BROKER_AWAY: (4, _broker_away),
+    Fault.TOPIC_MISSING: (3, _no_topic),
+    Fault.TOPIC_FORGETS: (3, lambda body: body.configure("invoices", cleanup_policy="compact")),
+    Fault.TOPIC_KEEPS_BRIEFLY: (0, lambda body: body.configure("invoices", retention_ms="3600000")),
+    Fault.TOPIC_TAKES_LITTLE: (
+        0,
+        lambda body: body.configure("usage-events", max_message_bytes="1000"),
+    ),
+    Fault.TOPIC_HAS_ONE_COPY: (0, lambda body: body.configure("usage-events", replicas="1")),
+    Fault.TOPIC_CANNOT_BE_WRITTEN: (
+        3,
+        lambda body: body.configure("invoices", replicas="1", min_insync_replicas="2"),
+    ),
+    Fault.GROUP_MOVES: (0, lambda body: body.described("PreparingRebalance", 1)),
+    Fault.GROUP_HAS_IDLE_MEMBERS: (0, lambda body: body.described("Stable", 3)),
+    Fault.PARTITION_STOPPED: (0, _stopped),
+    Fault.USAGE_UNREAD: (0, _unread),
+    Fault.USAGE_REFUSED: (0, _refused),
+    Fault.BOOKS_OLDER: (0, lambda body: body.write(lambda t: holds.put(t, Hold(1, ("it is",))))),
+    Fault.BOOKS_UNKNOWN: (4, _not_compared),
+    Fault.PERIOD_OVERDUE: (0, _overdue),
+    Fault.PERIOD_NOBODY_CLOSES: (0, _early),
+    Fault.MESSAGES_PARKED: (0, _parked),
+    Fault.MESSAGES_WAIT: (0, lambda body: body.billed()),
+    Fault.KEYS_MISSING: (3, lambda body: body.command.having("--set", "api.host=0.0.0.0")),
+    Fault.KEYS_TOO_WIDE: (0, _wide),
+}
+
+
+@pytest.fixture
+def body(
+    chargeback: Command,
+    memory_broker: MemoryBroker,
+    monkeypatch: pytest.MonkeyPatch,
+    usage_file: str,
+    tmp_path: Path,
+) -> Body:
+    chargeback.ok("periods")
+    for topic in ("usage-events", "invoices"):
+        memory_broker.create_topic(topic, 2)
+    return Body(chargeback, memory_broker, monkeypatch, usage_file, tmp_path)
+
+
+def _faults(command: Command, code: int) -> dict[str, str]:
+    ended = command("doctor", "-o", "json")
+    assert ended.code == code, ended
+    return {row["fault"]: row["fix"] for row in ended.json["checks"] if row["fault"] is not None}
+
+
+@pytest.mark.parametrize("fault", SICK, ids=str)
+def test_a_fault_turns_the_doctor_red_and_has_a_fix(body: Body, fault: Fault) -> None:
+    assert _faults(body.command, 0) == {}
+    code, fall_ill = SICK[fault]
+    sick = fall_ill(body) or body.command
+    found = _faults(sick, code)
+    assert found.get(fault), found
+    assert f"-> {found[fault]}" in sick("doctor").out
+
+
+def test_every_fault_is_turned_red() -> None:
+    assert set(SICK) == set(Fault)
+
+
+def test_every_fault_is_looked_for_by_a_check() -> None:
+    """Guards against names that nothing finds any more."""
+    sources = "".join(path.read_text() for path in Path(machine.__file__).parent.glob("*.py"))
+    assert [fault for fault in Fault if f"Fault.{fault.name}" not in sources] == []
