@@ -13,7 +13,6 @@ from tests.support.command import Command
 
 DATA = Path(__file__).parents[1] / "data"
 ANSWERS = json.loads((DATA / "agents-code-2023-11.answers.json").read_text())
-README = (Path(__file__).parents[2] / "README.md").read_text()
 PERIOD = ("--period", "2023-11")
 NANO = 10**9
 DESK = ("user-03", "user-07", "user-09")
@@ -97,31 +96,6 @@ def test_five_types_of_rules_on_a_real_month(chargeback: Command, usage_file: st
                 explained.add(line["rule"])
                 _explain(chargeback, number, line)
     assert len(explained) == 6
-
-
-def test_what_readme_shows_is_what_the_commands_print(
-    sqlite_chargeback: Command, usage_file: str
-) -> None:
-    section = README.partition("### Who bears which cost")[2].partition("### What becomes")[0]
-    blocks = [block.strip("\n") for block in section.split("```")[1::2]]
-    commands, explained, what_if, previewed = blocks
-    printed = {}
-    for line in [*commands.splitlines(), what_if]:
-        words = line.removeprefix("chargeback ").replace("tests/data", str(DATA)).split()
-        printed[words[0]] = sqlite_chargeback.ok(*words).out.splitlines()
-    _assert_shown(explained, printed["explain"])
-    _assert_shown(previewed, sqlite_chargeback.ok(*words, "--limit", "1000").out.splitlines())
-
-
-def _assert_shown(block: str, printed: list[str]) -> None:
-    """Every line of README is there, in that order; after `…` it may go on."""
-    rest = iter(printed)
-    for line in block.splitlines():
-        head, cut, _ = line.partition("…")
-        if head.strip():
-            assert any(
-                found.startswith(head) if cut else found.rstrip() == line for found in rest
-            ), line
 
 
 def _explain(chargeback: Command, number: str, line: dict[str, Any]) -> None:
