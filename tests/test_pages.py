@@ -26,11 +26,10 @@ from tests.support.warm_command import warm_command
 
 README = (ROOT / "README.md").read_text()
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
-# To run it somewhere needs that somewhere; the tests of deployments look at what these pages name.
-ELSEWHERE = {"docs/deploy.md", "docs/dependencies.md", "docs/metrics.md", "docs/runbook.md"}
-RUN = [page for page in PAGES if page not in ELSEWHERE]
 LANGUAGES = {"sh", "python", "json", "text", "picture"}
-WITH_COMMANDS = [page for page in RUN if any(b.language in ("sh", "python") for b in blocks(page))]
+WITH_COMMANDS = [
+    page for page in PAGES if any(b.language in ("sh", "python") for b in blocks(page))
+]
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +85,13 @@ def _follow(shell: Shell, page: list[Block]) -> None:
             printed = ""
 
 
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize("page", PAGES)
 def test_every_block_says_what_it_is(page: str) -> None:
     for block in blocks(page):
         assert block.language in LANGUAGES, f"{page}:{block.line}"
 
 
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize("page", PAGES)
 def test_every_event_on_a_page_is_one(page: str) -> None:
     reader = Reader(Grain("UTC"))
     for block in blocks(page):
@@ -158,8 +157,7 @@ def test_every_make_target_on_a_page_is_in_the_makefile(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_names_is_there(page: str) -> None:
     told = re.findall(r"`((?:docs|config|tests|deploy)/[\w./-]+\w)`", (ROOT / page).read_text())
-    made_elsewhere = {f"docs/{name}" for name in ("deploy.md", "metrics.md", "runbook.md")}
-    missing = {name for name in told if not (ROOT / name).exists()} - made_elsewhere
+    missing = {name for name in told if not (ROOT / name).exists()}
     assert missing == set()
 
 
