@@ -214,6 +214,24 @@ def test_settings_that_are_read_show_no_secret(told: Told, tmp_path: Path) -> No
     assert told.leaks() == {}
 
 
+@pytest.mark.usefixtures("_quick")
+def test_a_key_that_its_password_does_not_open_is_told_without_it(
+    told: Told, tmp_path: Path, sqlite_url: str
+) -> None:
+    key = tmp_path / "key.pem"
+    mark = "ENCRYPTED PRIVATE KEY-----"
+    key.write_text(f"-----BEGIN {mark}\nAAAA\n-----END {mark}\n")
+    tls = _sasl(security_protocol="SSL", ssl_certfile=str(key), ssl_keyfile=str(key))
+    environ = {name: value for name, value in tls.items() if "SASL" not in name}
+    environ["CHARGEBACK_DATABASE__URL"] = sqlite_url
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        port = broker.getsockname()[1]
+        environ["CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS"] = f"127.0.0.1:{port}"
+        _said(told, "tls", environ, ("doctor",), ("topics", "create"))
+    assert all(f"127.0.0.1:{port}" in text for text in told.said.values()), told.said
+    assert told.leaks() == {}
+
+
 class _Refusing:
     """A server that answers every client of PostgreSQL that its password is wrong."""
 
