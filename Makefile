@@ -15,7 +15,7 @@ FIRST ?= 0
 # Odd requests to each endpoint of the API.
 FUZZ_EXAMPLES ?= 700
 
-.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page test-fresh lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page test-fresh test-upgrade lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ simulate-faults: $(VENV)/dev.installed ## SEEDS=1000 drawn interleavings on STOR
 
 test-api: $(VENV)/dev.installed ## more than 20,000 odd requests to the HTTP API, on each store; long
 	CHARGEBACK_TEST_FUZZ=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -s tests/api/test_fuzz.py
+
+test-upgrade: $(VENV)/dev.installed ## roll on and back between FROM=COMMIT, an older release, and this one while usage flows
+	$(BIN)/python -m tests.upgrade $(if $(FROM),--release $(FROM))
 
 test-fresh: ## as root: README's commands and the image's steps in a clean Debian; PART=demo|test|image; long
 	$(PYTHON) -m tests.fresh $(addprefix --part ,$(PART))

@@ -83,6 +83,7 @@ class Scene:
         arguments: tuple[str, ...] = RUN,
         url: str | None = None,
         member: bool = True,
+        release: Path | None = None,
         **settings: str,
     ) -> Worker:
         """Start a worker: a static member of that name, which takes over at once, or none."""
@@ -92,14 +93,18 @@ class Scene:
             **({"CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": name} if member else {}),
             **settings,
         }
-        made = Worker(environment, self.folder / f"{name}.log", arguments, self.nursery)
+        made = Worker(environment, self.folder / f"{name}.log", arguments, self.nursery, release)
         self.workers.append(made)
         return made
 
-    def command(self, *arguments: str) -> str:
+    def command(self, *arguments: str, release: Path | None = None) -> str:
         """What `chargeback` prints to a person with the same settings."""
         done = subprocess.run(
-            [sys.executable, "-m", "chargeback_worker", *arguments],
+            [
+                str(release / ".venv/bin/python") if release else sys.executable,
+                *("-m", "chargeback_worker", *arguments),
+            ],
+            cwd=release,
             env={**os.environ, **self.environment()},
             capture_output=True,
             text=True,

@@ -26,7 +26,9 @@ class Worker:
         log: Path,
         arguments: Sequence[str] = RUN,
         nursery: Nursery | None = None,
+        release: Path | None = None,
     ) -> None:
+        """`release` is a checkout with a `.venv` of its own, where it is not to be this one."""
         self._log = log
         self._read = log.stat().st_size if log.exists() else 0
         # Compiled modules are kept, so that a start does not compile them again.
@@ -39,9 +41,13 @@ class Worker:
             return
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                [
+                    str(release / ".venv/bin/python") if release else sys.executable,
+                    "-m",
+                    *arguments,
+                ],
                 env=environment,
-                cwd=_ROOT,
+                cwd=release or _ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=stream,
             )
