@@ -15,7 +15,7 @@ FIRST ?= 0
 # Odd requests to each endpoint of the API.
 FUZZ_EXAMPLES ?= 700
 
-.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page test-fresh test-upgrade lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page prometheus-rule test-fresh test-upgrade lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,12 @@ asyncapi: $(VENV)/worker.installed ## write docs/asyncapi.json anew, from what t
 
 metrics-page: $(VENV)/worker.installed ## write docs/metrics.md anew, from the catalogue of metrics
 	$(BIN)/python -m chargeback_worker.metrics.page > docs/metrics.md
+
+RULE := deploy/kubernetes/components/prometheus/alerts.yaml
+prometheus-rule: ## write the PrometheusRule anew, from deploy/prometheus/alerts.yml
+	@printf '%s\n' 'apiVersion: monitoring.coreos.com/v1' 'kind: PrometheusRule' 'metadata:' \
+		'  name: chargeback' '  labels:' '    app.kubernetes.io/name: chargeback' 'spec:' > $(RULE)
+	@sed -n '/^groups:/,$$p' deploy/prometheus/alerts.yml | sed 's/^./  &/' >> $(RULE)
 
 lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock

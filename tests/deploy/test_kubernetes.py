@@ -288,3 +288,9 @@ def test_prometheus_finds_the_metrics_port_of_every_pod() -> None:
     job = service["metadata"]["labels"][monitor["spec"]["jobLabel"]]
     scrapes = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     assert job == scrapes["scrape_configs"][0]["job_name"]
+
+
+def test_the_cluster_is_alerted_as_everywhere() -> None:
+    [rule] = of_kind("PrometheusRule")
+    alerts = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+    assert rule["spec"] == alerts, "make prometheus-rule"
