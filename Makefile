@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 # What ingest is measured beside has dependencies of its own.
 QUIX := .venv-quix
+# What looks at the locks from outside has, too.
+TOOLS := .venv-tools
+SERVICE ?= pypi
 DEMO_FOLDER ?= chargeback-demo
 # Each of these processes starts a broker and a database of its own.
 TESTS_AT_ONCE ?= 2
@@ -15,7 +18,7 @@ FIRST ?= 0
 # Odd requests to each endpoint of the API.
 FUZZ_EXAMPLES ?= 700
 
-.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page prometheus-rule test-fresh test-upgrade lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page prometheus-rule dependencies-page sbom audit test-fresh test-upgrade lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -70,17 +73,30 @@ prometheus-rule: ## write the PrometheusRule anew, from deploy/prometheus/alerts
 		'  name: chargeback' '  labels:' '    app.kubernetes.io/name: chargeback' 'spec:' > $(RULE)
 	@sed -n '/^groups:/,$$p' deploy/prometheus/alerts.yml | sed 's/^./  &/' >> $(RULE)
 
+dependencies-page: $(VENV)/dev.installed ## write docs/dependencies.md anew, from the locks and what packages say
+	$(BIN)/python -m tests.support.licences
+
+sbom: $(TOOLS)/tools.installed ## what the worker is made of, as CycloneDX with hashes: build/sbom.cdx.json
+	@mkdir -p build
+	$(TOOLS)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate \
+		--output-format JSON --output-file build/sbom.cdx.json requirements/worker.lock
+
+audit: $(TOOLS)/tools.installed ## known vulnerabilities of what is locked, as SERVICE=pypi or osv tells
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip --strict --vulnerability-service $(SERVICE) \
+		-r requirements/worker.lock
+
 lock: $(VENV)/uv.installed ## resolve the dependencies anew into requirements/*.lock
 	$(BIN)/uv pip compile $(LOCK) requirements/uv.in -o requirements/uv.lock
 	$(BIN)/uv pip compile $(LOCK) --extra all pyproject.toml requirements/build.in -o requirements/worker.lock
 	$(BIN)/uv pip compile $(LOCK) --extra all pyproject.toml requirements/build.in requirements/dev.in -o requirements/dev.lock
 	$(BIN)/uv pip compile $(LOCK) requirements/quix.in -o requirements/quix.lock
+	$(BIN)/uv pip compile $(LOCK) requirements/tools.in -o requirements/tools.lock
 
 # `--no-header` and no index: a lock holds names, versions and hashes, and no address.
 LOCK := --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header
 
 clean: ## remove what was built, the demo's files too
-	rm -rf $(VENV) $(QUIX) build $(DEMO_FOLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(QUIX) $(TOOLS) build $(DEMO_FOLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 check-python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -104,4 +120,9 @@ $(QUIX)/quix.installed: requirements/quix.lock $(VENV)/uv.installed
 	@echo "Installing Quix Streams into $(QUIX), for the bench alone …"
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(QUIX)
 	@$(BIN)/uv pip install --quiet --python $(QUIX)/bin/python --require-hashes -r $<
+	@touch $@
+
+$(TOOLS)/tools.installed: requirements/tools.lock $(VENV)/uv.installed
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(TOOLS)
+	@$(BIN)/uv pip install --quiet --python $(TOOLS)/bin/python --require-hashes -r $<
 	@touch $@

@@ -43,7 +43,11 @@ def test_every_source_is_there_and_reaches_the_builder() -> None:
 def test_the_builder_gets_what_is_copied_and_nothing_else() -> None:
     seen = 0
     for folder, folders, files in os.walk(ROOT):
-        folders[:] = [name for name in folders if name not in (".venv", ".git", "build")]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".venv") and name not in (".git", "build")
+        ]
         for path in (str(Path(folder, name).relative_to(ROOT)) for name in files):
             wanted = any(path == one or path.startswith(f"{one}/") for one in _sources())
             made = "__pycache__" in path
