@@ -42,6 +42,9 @@ class Debian:
             asked = ["--variant=minbase", f"--include={','.join(packages)}", suite, str(root)]
             run("debootstrap", ["debootstrap", *asked, *_mirror(mirror)])
         found = cls(root, tuple(packages))
+        if not (root / HOME.lstrip("/")).exists():
+            # A server of PostgreSQL asks for the name of who starts it.
+            found.run("useradd", ["useradd", "--create-home", f"--uid={UID}", "stranger"])
         found._carry_the_way_to_the_index()
         say("Debian", f"{suite} with {' '.join(packages)}: {found.mb()} MB, {_since(began)}")
         return found
@@ -114,7 +117,6 @@ class Debian:
             if (found := Path.home() / name).is_file():
                 self._put(found, f"{HOME}/{name}")
                 self._put(found, f"/root/{name}")
-        (self.root / HOME.lstrip("/")).mkdir(parents=True, exist_ok=True)
         run("chown", ["chown", "-R", f"{UID}:{UID}", f"{self.root}{HOME}"])
 
     def _put(self, file: Path, inside: str) -> None:
