@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,10 +20,11 @@ from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.pipeline.reopen import reopen
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.settings import Settings
-from chargeback_worker.store import Store
+from chargeback_worker.store import Store, schema
 from chargeback_worker.store.audit import Act
 from tests.support.command import Command
 from tests.support.feed import usage
+from tests.support.postgres import PostgresServer
 
 DATA = Path(__file__).parent / "data/upgrade"
 ANSWERS = json.loads((DATA / "answers.json").read_text())
@@ -31,46 +33,67 @@ MONTHS = ("2026-09", "2026-10", "2026-11")
 THEN_US = to_us(datetime(2026, 12, 5, tzinfo=UTC))
 
 
-@pytest.fixture
-def old_url(database_url: str) -> str:
-    """The address of books of the first release, on each kind of store in turn."""
-    url = make_url(database_url)
-    if url.get_backend_name() == "sqlite":
-        assert url.database is not None
-        Path(url.database).write_bytes(lzma.decompress((DATA / "first.sqlite.xz").read_bytes()))
-    else:
-        dump = lzma.decompress((DATA / "first.postgresql.sql.xz").read_bytes())
-        plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(plain, autocommit=True) as connection:
-            connection.execute(dump)
-    return database_url
+def _restored(url: str) -> None:
+    """Fill an empty database with what the first release left."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        assert address.database is not None
+        Path(address.database).write_bytes(lzma.decompress((DATA / "first.sqlite.xz").read_bytes()))
+        return
+    dump = lzma.decompress((DATA / "first.postgresql.sql.xz").read_bytes())
+    plain = address.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(dump)
+
+
+def _upgraded(url: str) -> None:
+    _restored(url)
+    store = Store(url)
+    schema.upgrade(store)
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def sqlite_upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("upgraded") / "books.db"
+    _upgraded(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture
-def chargeback(old_url: str) -> Command:
-    return Command(["--database", old_url])
+def url(store_kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of upgraded books on each kind of store in turn: a copy of ones upgraded once."""
+    if store_kind == "sqlite":
+        found: str = request.getfixturevalue("sqlite_url")
+        shutil.copy(request.getfixturevalue("sqlite_upgraded"), found.removeprefix("sqlite:///"))
+        yield found
+        return
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    with server.database(_upgraded) as found:
+        yield found
 
 
 @pytest.fixture
-def upgraded(chargeback: Command) -> Command:
-    chargeback.ok("db", "upgrade")
-    return chargeback
+def upgraded(url: str) -> Command:
+    return Command(["--database", url])
 
 
 @pytest.fixture
-def store(upgraded: Command, old_url: str) -> Iterator[Store]:
-    store = Store(old_url)
+def store(url: str) -> Iterator[Store]:
+    store = Store(url)
     yield store
     store.close()
 
 
 @pytest.fixture
-def answers(old_url: str) -> dict[str, Any]:
-    found: dict[str, Any] = ANSWERS[make_url(old_url).get_backend_name()]
+def answers(store_kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = ANSWERS[store_kind]
     return found
 
 
-def test_nothing_works_on_it_before_the_upgrade_which_is_named(chargeback: Command) -> None:
+def test_nothing_works_on_it_before_the_upgrade_which_is_named(database_url: str) -> None:
+    _restored(database_url)
+    chargeback = Command(["--database", database_url])
     refused = chargeback("verify")
     assert refused.code == 3
     assert "has schema 0001" in refused.err
