@@ -11,7 +11,7 @@ TOOLS := .venv-tools
 SERVICE ?= pypi
 DEMO_FOLDER ?= chargeback-demo
 # Each of these processes starts a broker and a database of its own.
-TESTS_AT_ONCE ?= 2
+TESTS_AT_ONCE ?= 3
 SEEDS ?= 1000
 STORE ?= sqlite
 FIRST ?= 0
