@@ -80,13 +80,13 @@ def test_a_worker_is_started_again_for_ever_and_gets_the_time_to_drain(path: Pat
 
 
 def test_all_units_are_hardened_alike() -> None:
-    _, *rest = [
+    hardened = {
         unit.read_text().partition("# What it may not do.")[2].partition("[Install]")[0].strip()
         for unit in UNITS
-    ]
-    assert len(set(rest)) == 1
-    assert "ProtectSystem=strict" in rest[0]
-    assert "User=chargeback" in rest[0]
+    }
+    [section] = hardened
+    assert "ProtectSystem=strict" in section
+    assert "User=chargeback" in section
 
 
 def analyzed(tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
