@@ -3,12 +3,14 @@
 `SICK` says how each fault comes about; a fault without an entry fails a test.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from chargeback_worker import app
 from chargeback_worker.broker import GroupDescription, GroupMember
@@ -18,6 +20,7 @@ from chargeback_worker.cli.doctor import books, machine
 from chargeback_worker.cli.doctor.finding import Fault
 from chargeback_worker.settings import Billing
 from chargeback_worker.store import Store, Transaction, cursors, holds, outbox
+from chargeback_worker.store.dialects.sqlite import SQLite
 from chargeback_worker.store.holds import Hold
 from tests.support.command import Command
 from tests.support.upkeep import damaged
@@ -32,6 +35,8 @@ class Body:
     patch: pytest.MonkeyPatch
     usage_file: str
     folder: Path
+    afterwards: list[str] = field(default_factory=list)
+    """Statements that take away what does not go with its database."""
 
     def write(self, change: Callable[[Transaction], object]) -> None:
         store = Store(self.command.options[1])
@@ -77,6 +82,28 @@ def _old_zones(body: Body) -> Command:
 def _low_disk(body: Body) -> Command:
     body.patch.setattr(machine, "DISK_LOW_BYTES", 2**80)
     return body.file("any.db")
+
+
+def _locked_down(body: Body) -> Command | None:
+    """A user of PostgreSQL who reads and writes and no more; of SQLite there are no users."""
+    url = make_url(body.command.options[1])
+    if url.get_backend_name() == "sqlite":
+        body.patch.setattr(SQLite, "may_make_tables", lambda self, connection: False)
+        return None
+    name = f"locked_down_{url.database}"
+
+    def make(transaction: Transaction) -> None:
+        for statement in (
+            f"CREATE ROLE {name} LOGIN PASSWORD 'locked'",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}",
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        ):
+            transaction.execute(sa.text(statement))
+
+    body.write(make)
+    body.afterwards += [f"DROP OWNED BY {name}", f"DROP ROLE {name}"]
+    locked = url.set(username=name, password="locked").render_as_string(hide_password=False)
+    return Command(["--database", locked])
 
 
 def _other_clock(body: Body) -> None:
@@ -149,6 +176,7 @@ SICK: dict[Fault, tuple[int, Sick]] = {
     Fault.DISK_LOW: (0, _low_disk),
     Fault.DATABASE_MISSING: (0, lambda body: body.file("none.db")),
     Fault.DATABASE_AWAY: (4, lambda body: Command(["--database", "postgresql://u@127.0.0.1:1/b"])),
+    Fault.DATABASE_LOCKED_DOWN: (0, _locked_down),
     Fault.SCHEMA_MISSING: (0, lambda body: damaged(body.command, "DELETE FROM alembic_version")),
     Fault.SCHEMA_UNFIT: (
         3,
@@ -193,11 +221,13 @@ def body(
     monkeypatch: pytest.MonkeyPatch,
     usage_file: str,
     tmp_path: Path,
-) -> Body:
+) -> Iterator[Body]:
     chargeback.ok("periods")
     for topic in ("usage-events", "invoices"):
         memory_broker.create_topic(topic, 2)
-    return Body(chargeback, memory_broker, monkeypatch, usage_file, tmp_path)
+    body = Body(chargeback, memory_broker, monkeypatch, usage_file, tmp_path)
+    yield body
+    body.write(lambda transaction: [transaction.execute(sa.text(s)) for s in body.afterwards])
 
 
 def _faults(command: Command, code: int) -> dict[str, str]:

@@ -122,6 +122,9 @@ def test_a_worker_starts_before_its_broker(
         all_wait = worker.wait_until(lambda: waiting() == {"ingest", "publisher", "scheduler"})
         assert all_wait, worker.last_words
         assert not _ready(metrics_port)[0]
+        # What asks whether it has started must not end it for that.
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/healthz", timeout=10) as up:
+            assert up.status == 200
         target = int(any_broker.bootstrap_servers.rpartition(":")[2])
         with Proxy(target, port=port):
             assert worker.wait_until(lambda: _ready(metrics_port)[0]), worker.last_words

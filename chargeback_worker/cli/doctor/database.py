@@ -32,6 +32,12 @@ def database_answers(patient: Patient) -> Iterator[Finding]:
         return
     yield ok("schema", f"{found.found}, as this release makes it")
     with store.read() as transaction:
+        may = transaction.dialect.may_make_tables(transaction.connection)
+    if not may:
+        detail = "our user may not make tables, which ingest needs every four million events"
+        fix = "GRANT CREATE ON SCHEMA … TO its user"
+        yield warn("schema", Fault.DATABASE_LOCKED_DOWN, detail, fix)
+    with store.read() as transaction:
         grain = installation.read_grain(transaction)
     if grain is None:
         fix = "The first ingest or run fixes it."

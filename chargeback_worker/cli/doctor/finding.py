@@ -28,6 +28,7 @@ class Fault(StrEnum):
     DISK_LOW = "disk-low"
     DATABASE_MISSING = "database-missing"
     DATABASE_AWAY = "database-away"
+    DATABASE_LOCKED_DOWN = "database-locked-down"
     SCHEMA_MISSING = "schema-missing"
     SCHEMA_UNFIT = "schema-unfit"
     GRAIN_NOT_FIXED = "grain-not-fixed"

@@ -65,6 +65,10 @@ class Dialect(Protocol):
         """Name and version of the database, for people. Raises Misconfigured if it is too old."""
         ...
 
+    def may_make_tables(self, connection: sa.Connection) -> bool:
+        """Whether we may: ingest needs a new one now and then, where keys are kept in segments."""
+        ...
+
     def now_us(self, connection: sa.Connection) -> int:
         """The database's clock, in microseconds: leases are kept on it."""
         ...

@@ -90,6 +90,10 @@ class PostgreSQL:
             )
         return f"PostgreSQL {version}"
 
+    def may_make_tables(self, connection: sa.Connection) -> bool:
+        asked = "SELECT has_schema_privilege(current_schema(), 'CREATE')"
+        return bool(connection.exec_driver_sql(asked).scalar_one())
+
     def now_us(self, connection: sa.Connection) -> int:
         # clock_timestamp, not now(): a transaction may have waited for a lock since it began.
         return int(

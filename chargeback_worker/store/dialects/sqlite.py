@@ -118,6 +118,9 @@ class SQLite:
         mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
         return f"SQLite {sqlite3.sqlite_version} (journal {mode})"
 
+    def may_make_tables(self, connection: sa.Connection) -> bool:
+        return True
+
     def now_us(self, connection: sa.Connection) -> int:
         # The file lives on this machine: its clock is the database's.
         return time.time_ns() // 1000
