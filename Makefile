@@ -18,7 +18,7 @@ FIRST ?= 0
 # Odd requests to each endpoint of the API.
 FUZZ_EXAMPLES ?= 700
 
-.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page prometheus-rule dependencies-page sbom audit test-fresh test-upgrade lock clean check-python
+.PHONY: help demo run test lint bench test-faults simulate-faults test-api openapi asyncapi metrics-page prometheus-rule dependencies-page sbom audit test-fresh test-upgrade test-alerts lock clean check-python
 
 help: ## list what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ bench: $(VENV)/dev.installed ## how fast it is, as ratios of one run; FULL=1: wi
 
 test-faults: $(VENV)/dev.installed ## real processes, Kafka and PostgreSQL, broken in every way; long
 	$(BIN)/python -m tests.faults
+
+test-alerts: $(VENV)/dev.installed ## each alert fired by its real fault under a real Prometheus, and cleared; long
+	$(BIN)/python -m tests.alerts
 
 simulate-faults: $(VENV)/dev.installed ## SEEDS=1000 drawn interleavings on STORE=sqlite, from the seed FIRST=0 on
 	$(BIN)/python -m tests.interleaving --seeds $(SEEDS) --store $(STORE) --first $(FIRST)

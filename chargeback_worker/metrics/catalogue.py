@@ -30,9 +30,10 @@ _INGEST: Final = (
     Measure(
         "chargeback_consumer_lag",
         "gauge",
-        "Messages of a partition of the usage topic that are not stored yet.",
+        "Messages of a partition of the usage topic that are not stored yet, as of the last fetch.",
         "Divided by the rate of events it says how old the numbers are. Where it grows, add ingest"
-        " processes, up to the number of partitions.",
+        " processes, up to the number of partitions. What came since the client last fetched from"
+        " the partition is not in it: with a database that is slow that may be much.",
         _PARTITION,
     ),
     Measure(
