@@ -3,8 +3,6 @@
 It is the usage behind it now, as in `usage_ids`: of a pool that was split, all that was divided.
 """
 
-import binascii
-
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.errors import NotFound
 from chargeback_worker.invoicing.document import Document
@@ -16,14 +14,13 @@ from chargeback_worker.reports.allocated import (
     bases,
 )
 from chargeback_worker.reports.explain.behind import record_document
-from chargeback_worker.reports.pages import PAGE_MAX, UnknownPlace
+from chargeback_worker.reports.pages import PAGE_MAX, UnknownPlace, digest_of, number_of
 from chargeback_worker.reports.pruned import pruned_of_days
 from chargeback_worker.reports.usage_ids import groups_behind
 from chargeback_worker.store import Store, Transaction, allocations, bookings
 from chargeback_worker.store.evidence import RecordPlace, first_totals, records_behind
 from chargeback_worker.store.groups import Group
 
-_DIGEST_BYTES = 16
 _ALL = 10**9
 
 
@@ -112,11 +109,6 @@ def _place(cursor: str) -> RecordPlace:
     """Raises UnknownPlace."""
     try:
         total_key, time_us, identity = cursor.split(".")
-        if not (time_us.isascii() and time_us.isdecimal() and len(time_us) <= 18):
-            raise ValueError(cursor)
-        keys = [binascii.unhexlify(text) for text in (total_key, identity)]
-        if any(len(key) != _DIGEST_BYTES for key in keys):
-            raise ValueError(cursor)
-    except (ValueError, binascii.Error):
+        return RecordPlace(digest_of(total_key), number_of(time_us), digest_of(identity))
+    except ValueError:
         raise UnknownPlace(cursor, of="usage records") from None
-    return RecordPlace(keys[0], int(time_us), keys[1])

@@ -14,6 +14,7 @@ from chargeback_worker.errors import Invalid
 
 PAGE_MAX = 1_000
 """Rows of a page of any list; who asks for more gets so many."""
+DIGEST_BYTES = 16
 
 
 class UnknownPlace(Invalid):
@@ -51,6 +52,21 @@ def cut(
         rows = [row for row in rows if key(row).sort_key > after]
     page = list(rows[:limit])
     return page, _written(key(page[-1])) if len(rows) > limit else None
+
+
+def number_of(text: str) -> int:
+    """A number in a cursor. Raises ValueError."""
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise ValueError(text)
+    return int(text)
+
+
+def digest_of(text: str) -> bytes:
+    """A digest in a cursor. Raises ValueError."""
+    digest = binascii.unhexlify(text)
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError(text)
+    return digest
 
 
 def _written(key: object) -> str:

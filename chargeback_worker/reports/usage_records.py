@@ -1,6 +1,5 @@
 """Usage records: the one of an event, and pages of those of some days, the newest day first."""
 
-import binascii
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,13 +8,18 @@ import msgspec
 
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import BillingRange, Period, day_from_number, day_number, format_us
-from chargeback_worker.reports.pages import PAGE_MAX, UnknownPlace
+from chargeback_worker.reports.pages import (
+    DIGEST_BYTES,
+    PAGE_MAX,
+    UnknownPlace,
+    digest_of,
+    number_of,
+)
 from chargeback_worker.store import Store, usage_records
 from chargeback_worker.store.usage_records import RecordAt, WholeRecord
 from chargeback_worker.usage.event import UsageEvent
 
 _DAYS_BACK = 40
-_DIGEST_BYTES = 16
 
 
 def show_record(store: Store, event: UsageEvent) -> Document:
@@ -64,7 +68,7 @@ def _days(day: int) -> Iterator[int]:
 
 def _as_stored(event: UsageEvent, period: Period) -> WholeRecord:
     return WholeRecord(
-        RecordAt(event.day, bytes(_DIGEST_BYTES), event.time_us, event.identity),
+        RecordAt(event.day, bytes(DIGEST_BYTES), event.time_us, event.identity),
         event.source,
         event.usage_id,
         event.team,
@@ -106,13 +110,10 @@ def _place(cursor: str) -> RecordAt:
     """Raises UnknownPlace."""
     try:
         day, total_key, time_us, identity = cursor.split(".")
-        if not all(
-            text.isascii() and text.isdecimal() and len(text) <= 18 for text in (day, time_us)
-        ):
-            raise ValueError(cursor)
-        keys = [binascii.unhexlify(text) for text in (total_key, identity)]
-        if any(len(key) != _DIGEST_BYTES for key in keys) or len(day) != 8:
-            raise ValueError(cursor)
-    except (ValueError, binascii.Error):
+        if len(day) != 8:
+            raise ValueError(day)
+        return RecordAt(
+            number_of(day), digest_of(total_key), number_of(time_us), digest_of(identity)
+        )
+    except ValueError:
         raise UnknownPlace(cursor, of="usage records") from None
-    return RecordAt(int(day), keys[0], int(time_us), keys[1])

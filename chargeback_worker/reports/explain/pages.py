@@ -4,13 +4,16 @@ Each total that has more records than are shown has a cursor of its own; that of
 on among the totals, through all pools.
 """
 
-import binascii
 from dataclasses import dataclass
 
-from chargeback_worker.reports.pages import PAGE_MAX, UnknownPlace
+from chargeback_worker.reports.pages import (
+    DIGEST_BYTES,
+    PAGE_MAX,
+    UnknownPlace,
+    digest_of,
+    number_of,
+)
 from chargeback_worker.store.evidence import RecordPlace
-
-_KEY_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,13 @@ class Asked:
         try:
             pool, key, *place = cursor.split(".")
             if not place:
-                after = _digest(key) if key else None
-                return cls(limit, _number(pool), after, cursor=cursor)
+                after = digest_of(key) if key else None
+                return cls(limit, number_of(pool), after, cursor=cursor)
             time_us, identity = place
-            within = RecordPlace(_digest(key), _number(time_us), _digest(identity))
-        except (ValueError, binascii.Error):
+            within = RecordPlace(digest_of(key), number_of(time_us), digest_of(identity))
+        except ValueError:
             raise UnknownPlace(cursor) from None
-        return cls(limit, _number(pool), within=within, cursor=cursor)
+        return cls(limit, number_of(pool), within=within, cursor=cursor)
 
     def unknown(self) -> UnknownPlace:
         """For a cursor that is of another line."""
@@ -53,7 +56,7 @@ def read_line(cursor: str | None) -> int:
     if cursor is None:
         return 0
     try:
-        return _number(cursor)
+        return number_of(cursor)
     except ValueError:
         raise UnknownPlace(cursor) from None
 
@@ -69,17 +72,4 @@ def records_after(pool: int, place: RecordPlace) -> str:
 
 def first_records(pool: int, total_key: bytes) -> str:
     """From the first record of a total on."""
-    return records_after(pool, RecordPlace(total_key, 0, bytes(_KEY_BYTES)))
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise ValueError(text)
-    return int(text)
-
-
-def _digest(text: str) -> bytes:
-    key = binascii.unhexlify(text)
-    if len(key) != _KEY_BYTES:
-        raise ValueError(text)
-    return key
+    return records_after(pool, RecordPlace(total_key, 0, bytes(DIGEST_BYTES)))
