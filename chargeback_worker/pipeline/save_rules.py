@@ -51,7 +51,8 @@ def save_rules(store: Store, document: object, act: Act, *, prune: bool = False)
     """
     with store.begin() as transaction:
         periods.hold_off_closing(transaction)
-        return _save(transaction, document, act, prune=prune)
+        drafts = rules.read_written(transaction, document)
+        return _save(transaction, drafts, rules.histories(transaction), act, prune=prune)
 
 
 def create_rule(store: Store, document: Mapping[str, object], act: Act) -> SavedRule:
@@ -59,10 +60,11 @@ def create_rule(store: Store, document: Mapping[str, object], act: Act) -> Saved
     with store.begin() as transaction:
         periods.hold_off_closing(transaction)
         (draft,) = rules.read_written(transaction, document)
-        history = rules.histories(transaction).get(draft.rule_id)
+        known = rules.histories(transaction)
+        history = known.get(draft.rule_id)
         if history is not None and not history.last.ended:
             raise RuleExists(draft.rule_id)
-        (saved,) = _save(transaction, document, act).written
+        (saved,) = _save(transaction, [draft], known, act).written
     return saved
 
 
@@ -81,10 +83,11 @@ def merge_rule(
     """
     with store.begin() as transaction:
         periods.hold_off_closing(transaction)
-        last = rules.current(rules.histories(transaction), rule_id).last
+        known = rules.histories(transaction)
+        last = rules.current(known, rule_id).last
         require(f"The rule {rule_id!r}", f"{last.version}", expected)
-        merged = {**rule_document(last), **fields}
-        (saved,) = _save(transaction, merged, act).written
+        drafts = rules.read_written(transaction, {**rule_document(last), **fields})
+        (saved,) = _save(transaction, drafts, known, act).written
     return saved
 
 
@@ -105,11 +108,14 @@ def delete_rule(store: Store, rule_id: str, act: Act, *, expected: str | None = 
 
 
 def _save(
-    transaction: Transaction, document: object, act: Act, *, prune: bool = False
+    transaction: Transaction,
+    drafts: Sequence[Rule],
+    known: dict[str, History],
+    act: Act,
+    *,
+    prune: bool = False,
 ) -> SavedRules:
-    """The caller holds off closing."""
-    drafts = rules.read_written(transaction, document)
-    known = rules.histories(transaction)
+    """The caller holds off closing, and has read the rules that are known since."""
     closed = periods.closed_days(transaction)
     written = [_version(draft, known.get(draft.rule_id), closed) for draft in drafts]
     changed = [rule for rule, is_new in written if is_new]
