@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from chargeback_worker.app import App, now_us
 from chargeback_worker.errors import Conflict
 from chargeback_worker.pipeline.ingest import Outcome, Part, ReadEvent
-from chargeback_worker.pipeline.ingest import ingest as ingest_step
 from chargeback_worker.store.cursors import Door
 from chargeback_worker.usage.event import RawEvent, Received, RefusedEvent, UsageEvent
 
@@ -61,13 +60,7 @@ class Recorder:
                 for value, event in zip(values, events, strict=True)
             ],
         )
-        result = ingest_step(
-            self.app.store,
-            [part],
-            zone=self.app.zone,
-            quarantine_bytes_max=self.app.settings.quarantine.max_bytes,
-            now_us=at_us,
-        )
+        result = self.app.write(part, at_us=at_us)
         self._count(result.tally.outcomes())
         return result.parts[0].outcomes
 
