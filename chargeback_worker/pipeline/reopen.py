@@ -47,7 +47,7 @@ def reopen(store: Store, period: Period, act: Act, *, expected: str | None = Non
                 raise CloseInProgress(closing)
         before = known.get(period)
         state = PeriodState.OPEN if before is None else before.state
-        seen = f"{state}-1" if before is None else before.version
+        seen = periods.version_of(state, 1) if before is None else before.version
         require(f"The period {period}", seen, expected)
         if state is not PeriodState.CLOSED:
             raise NotClosed(period, state)

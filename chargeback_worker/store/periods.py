@@ -49,7 +49,12 @@ class PeriodRow:
     @property
     def version(self) -> str:
         """It changes whenever the period opens, begins to close, or closes."""
-        return f"{self.state}-{self.revision}"
+        return version_of(self.state, self.revision)
+
+
+def version_of(state: str, revision: int) -> str:
+    """What tells two standings of a period apart."""
+    return f"{state}-{revision}"
 
 
 @dataclass(frozen=True, slots=True)
