@@ -258,7 +258,7 @@ class App:
     def write(
         self, part: ingest_step.Part, act: Act | None = None, at_us: int | None = None
     ) -> ingest_step.IngestResult:
-        """Ingest what one cursor delivers, in one transaction. It was received `at_us`, else now."""
+        """Ingest what one cursor delivers, in one transaction; it was received `at_us`, or now."""
         return ingest_step.ingest(
             self.store,
             [part],
