@@ -24,7 +24,7 @@ from chargeback_worker.cli.output import (
 from chargeback_worker.cli.session import session
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.money import divide_half_even, fixed
-from chargeback_worker.pipeline.allocate import allocate as allocate_step
+from chargeback_worker.pipeline.allocate import allocate_days
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.reports.allocations import USAGE_IDS_MAX, list_allocations
 
@@ -96,9 +96,8 @@ def allocate(
     days = read_range(period, start, end)
     with session(context).opened() as opened:
         terms = terms_of(opened.settings)
-        months = days.periods()
-        if cursor is None and len(months) == 1 and months[0].days() == days:
-            allocate_step(opened.store, months[0], terms, opened.act())
+        if cursor is None:
+            allocate_days(opened.store, days, terms, opened.act())
         document = list_allocations(
             opened.store,
             days,

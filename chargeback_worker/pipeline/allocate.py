@@ -9,11 +9,19 @@ from chargeback_worker.allocation import engine
 from chargeback_worker.allocation.grouping import grouping
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.invoice import allocation_id
-from chargeback_worker.period import Period
+from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.pipeline.closing.settlement import SETTLING_IDLE_S
 from chargeback_worker.store import Store, allocations, drafts, origins, periods, snapshots
 from chargeback_worker.store.allocations import Run, RunPart
 from chargeback_worker.store.audit import Act
+
+
+def allocate_days(store: Store, days: BillingRange, terms: Snapshot, act: Act) -> Run | None:
+    """The run of a whole month, as `allocate` stores it; of other days nothing is stored."""
+    months = days.periods()
+    if len(months) != 1 or months[0].days() != days:
+        return None
+    return allocate(store, months[0], terms, act)
 
 
 def allocate(store: Store, period: Period, terms: Snapshot, act: Act) -> Run | None:

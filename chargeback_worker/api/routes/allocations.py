@@ -12,7 +12,7 @@ from chargeback_worker.api.refusals import BodyRefused, BodyUnreadable, OutOfSco
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Who
 from chargeback_worker.api.schemas.billing import AllocateBody, AllocationsAnswer
 from chargeback_worker.api.schemas.books import AllocationUsageAnswer
-from chargeback_worker.pipeline.allocate import allocate
+from chargeback_worker.pipeline.allocate import allocate_days
 from chargeback_worker.pipeline.closing.settlement import terms_of
 from chargeback_worker.reports.allocation_usage import AllocationUnknown, allocation_usage
 from chargeback_worker.reports.allocations import list_allocations
@@ -52,9 +52,8 @@ def allocate_costs(
     fields.end()
     days = range_of(named["period"], named["period_start"], named["period_end"])
     terms = terms_of(books.settings)
-    months = days.periods()
-    if cursor is None and len(months) == 1 and months[0].days() == days:
-        allocate(books.store, months[0], terms, caller.act())
+    if cursor is None:
+        allocate_days(books.store, days, terms, caller.act())
     found = list_allocations(
         books.store,
         days,
