@@ -27,8 +27,8 @@ class Metrics:
         self.commit_seconds = self._histogram("chargeback_commit_seconds")
         self.event_delay_seconds = self._histogram("chargeback_event_delay_seconds")
         self.close_failures = self._counter("chargeback_close_failures_total")
-        self.allocation_seconds = self._histogram("chargeback_allocation_seconds")
-        self.invoicing_seconds = self._histogram("chargeback_invoicing_seconds")
+        self._allocation_seconds = self._histogram("chargeback_allocation_seconds")
+        self._invoicing_seconds = self._histogram("chargeback_invoicing_seconds")
         self.messages_published = self._counter("chargeback_messages_published_total")
         self._gauge("chargeback_build_info").labels(version, python_version()).set(1)
 
@@ -47,6 +47,11 @@ class Metrics:
     def watch_roles(self, ready: Callable[[], Mapping[str, bool]]) -> None:
         """Show whether each role of this process works, too."""
         self.registry.register(_RoleCollector(ready))
+
+    def closed(self, allocation_s: float, invoicing_s: float) -> None:
+        """A close of this process: what its two parts took."""
+        self._allocation_seconds.observe(allocation_s)
+        self._invoicing_seconds.observe(invoicing_s)
 
     def exposition(self) -> bytes:
         """The answer of `/metrics`, of the type `CONTENT_TYPE`."""

@@ -94,8 +94,7 @@ class Scheduler:
                 _log.info("period found closed", action="period_found_closed", **facts)
             else:
                 _log.info("period closed", action="period_closed", **facts)
-                self._metrics.allocation_seconds.observe(done.allocation_s)
-                self._metrics.invoicing_seconds.observe(done.invoicing_s)
+                self._metrics.closed(done.allocation_s, done.invoicing_s)
 
     def _mark_all_overdue(self) -> None:
         while not self._ending.is_set() and (count := self._mark_overdue()):

@@ -33,6 +33,7 @@ from chargeback_worker.reports.periods import (
 )
 from chargeback_worker.store.api_keys import Role
 from chargeback_worker.store.audit import ReasonMissing
+from chargeback_worker.store.periods import version_of
 
 routes = Routes("periods")
 
@@ -103,8 +104,7 @@ def close_period(
     of = month("period", period)
     done = close_by_hand(books, of, caller.act(reason), forced=forced, expected=expected(if_match))
     if not done.closed_before:
-        books.metrics.allocation_seconds.observe(done.allocation_s)
-        books.metrics.invoicing_seconds.observe(done.invoicing_s)
+        books.metrics.closed(done.allocation_s, done.invoicing_s)
     return Answer({"close": close_document(done.close, closed_before=done.closed_before)})
 
 
@@ -145,4 +145,4 @@ def _shown(books: Books, period: str) -> Answer:
     delay = books.settings.billing.close_delay
     found = show_period(books.store, month("period", period), now_us=now_us(), close_delay=delay)
     row = found["period"]
-    return Answer(found, headers=etag(f"{row['state']}-{row['revision']}"))
+    return Answer(found, headers=etag(version_of(row["state"], row["revision"])))
