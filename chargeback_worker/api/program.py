@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
 
 import structlog
@@ -71,7 +72,8 @@ def program_of(books: App | None = None, health: Health | None = None) -> FastAP
     for routes in ALL:
         # Not included: the routes themselves are what is matched, listed and described.
         program.router.routes.extend(routes.routes)
-    program.openapi = lambda: openapi.document(program)  # type: ignore[method-assign]
+    # Anybody may ask for it, and to make it takes long.
+    program.openapi = cache(lambda: openapi.document(program))  # type: ignore[method-assign]
     program.add_exception_handler(ChargebackError, _refusal)
     program.add_exception_handler(RequestValidationError, _bad_parameters)
     program.add_exception_handler(HTTPException, _not_served)
