@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from chargeback_worker.allocation.writing.faults import Fault, FaultKind
 from chargeback_worker.allocation.writing.place import Place, Subject
@@ -135,6 +135,3 @@ def a_text(place: Place) -> str | None:
         return None
     place.wrong_type("a text")
     return None
-
-
-__all__ = ["ClientDisconnect", "Fields", "decoded", "read_body", "stream_body"]

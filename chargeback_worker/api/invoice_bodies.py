@@ -3,7 +3,7 @@
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.snapshot import Requested
 from chargeback_worker.allocation.writing.faults import FaultKind
-from chargeback_worker.allocation.writing.place import Number, Place
+from chargeback_worker.allocation.writing.place import Place
 from chargeback_worker.api.bodies import Fields
 from chargeback_worker.api.parameters import fraction, range_of
 from chargeback_worker.invoicing.invoice import Status
@@ -59,6 +59,3 @@ def _tax_rate(place: Place) -> int | None:
         place.refuse(FaultKind.OUT_OF_RANGE, wanted)
         return None
     return found
-
-
-__all__ = ["Number", "asked_invoice", "asked_status"]

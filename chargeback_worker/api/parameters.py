@@ -11,6 +11,7 @@ from chargeback_worker.api.refusals import At, ParameterRefused, RangeTooLong
 from chargeback_worker.errors import Invalid
 from chargeback_worker.money import NANO, NotADecimal, OutOfRange, nano_from_text
 from chargeback_worker.period import BillingRange, Period
+from chargeback_worker.reports.pages import PAGE_MAX
 from chargeback_worker.usage.fields import TEXT_MAX
 
 RANGE_DAYS_MAX = 3_660
@@ -30,7 +31,7 @@ UserFilter = Annotated[
     str | None,
     Query(max_length=TEXT_MAX, description="Only of this user; empty: of none."),
 ]
-Limit = Annotated[int, Query(ge=1, le=1000, description="The most rows of a page.")]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="The most rows of a page.")]
 Cursor = Annotated[
     str | None,
     Query(max_length=4096, description="The next_cursor of the page before."),
@@ -42,6 +43,8 @@ IfMatch = Annotated[
         description="The ETag of what was read; 412 where it was changed since.",
     ),
 ]
+NamePath = Annotated[str, Path(min_length=1, max_length=TEXT_MAX)]
+"""An id as a producer or a person has given it."""
 PeriodPath = Annotated[str, Path(pattern=MONTH, description="A month, as 2026-10.")]
 
 

@@ -6,6 +6,7 @@ from chargeback_worker.api.asyncapi.references import channel_of, key, to_schema
 from chargeback_worker.api.asyncapi.usage_examples import EXAMPLES, REFUSED
 from chargeback_worker.api.schemas.usage import UsageEvent
 from chargeback_worker.usage.event import EVENT_BYTES_MAX
+from chargeback_worker.usage.fields import TEXT_MAX
 
 OPERATION: dict[str, Any] = {
     "action": "receive",
@@ -26,7 +27,7 @@ _NEEDED = {
     "id": {
         "type": ["string", "integer"],
         "minLength": 1,
-        "maxLength": 512,
+        "maxLength": TEXT_MAX,
         "description": "The same for the same use, for ever. A whole number is read as its text.",
     },
     "timestamp": {

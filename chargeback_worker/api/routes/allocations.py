@@ -2,12 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Query
 
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.bodies import Fields
-from chargeback_worker.api.parameters import Cursor, Days, Limit, TeamFilter, UserFilter, range_of
+from chargeback_worker.api.parameters import (
+    Cursor,
+    Days,
+    Limit,
+    NamePath,
+    TeamFilter,
+    UserFilter,
+    range_of,
+)
 from chargeback_worker.api.refusals import BodyRefused, BodyUnreadable, OutOfScope, RangeTooLong
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Who
 from chargeback_worker.api.schemas.billing import AllocateBody, AllocationsAnswer
@@ -19,6 +27,7 @@ from chargeback_worker.reports.allocations import list_allocations
 from chargeback_worker.reports.pages import UnknownPlace
 from chargeback_worker.store.api_keys import Role
 from chargeback_worker.store.rules import RuleUnknown
+from chargeback_worker.usage.fields import TEXT_MAX
 
 routes = Routes("allocations")
 
@@ -82,7 +91,7 @@ def get_allocations(
     team_id: TeamFilter = None,
     user_id: UserFilter = None,
     rule_id: Annotated[
-        str | None, Query(min_length=1, max_length=512, description="Only by this rule.")
+        str | None, Query(min_length=1, max_length=TEXT_MAX, description="Only by this rule.")
     ] = None,
     limit: Limit = 200,
     cursor: Cursor = None,
@@ -115,7 +124,7 @@ def get_allocations(
 )
 def get_allocation_usage(
     books: Books,
-    allocation_id: Annotated[str, Path(min_length=1, max_length=512)],
+    allocation_id: NamePath,
     limit: Limit = 200,
     cursor: Cursor = None,
 ) -> Answer:

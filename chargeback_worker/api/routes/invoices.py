@@ -38,10 +38,11 @@ from chargeback_worker.reports.explain.invoice import LineUnknown, explain_invoi
 from chargeback_worker.reports.invoices import get_invoice as find_invoice
 from chargeback_worker.reports.invoices import list_invoices as listed
 from chargeback_worker.reports.look import look_of
-from chargeback_worker.reports.pages import UnknownPlace
+from chargeback_worker.reports.pages import PAGE_MAX, UnknownPlace
 from chargeback_worker.store.api_keys import Role
 from chargeback_worker.store.audit import ReasonMissing
 from chargeback_worker.store.invoices import InvoiceUnknown
+from chargeback_worker.usage.fields import TEXT_MAX
 
 routes = Routes("invoices")
 
@@ -52,7 +53,7 @@ _EXAMPLE = {
 }
 Name = Annotated[
     str,
-    Path(min_length=1, max_length=512, description="An invoice's id, or its number."),
+    Path(min_length=1, max_length=TEXT_MAX, description="An invoice's id, or its number."),
 ]
 
 
@@ -99,10 +100,10 @@ def list_invoices(
     books: Books,
     caller: Who,
     team_id: Annotated[
-        str | None, Query(max_length=512, description="Only those this team receives.")
+        str | None, Query(max_length=TEXT_MAX, description="Only those this team receives.")
     ] = None,
     user_id: Annotated[
-        str | None, Query(max_length=512, description="Only those this user receives.")
+        str | None, Query(max_length=TEXT_MAX, description="Only those this user receives.")
     ] = None,
     status: Annotated[Status | None, Query(description="Only those that are so.")] = None,
     period: Annotated[str | None, Query(pattern=MONTH, description="Only of this month.")] = None,
@@ -180,7 +181,7 @@ def explain_an_invoice(
     line: Annotated[
         int | None, Query(ge=1, le=10**9, description="One line, down to the usage ids.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="The most rows of a step.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="The most rows of a step.")] = 20,
     cursor: Cursor = None,
 ) -> Answer:
     """Explain an invoice

@@ -1,12 +1,8 @@
 """Reports: what a team or a user used, was allocated and was billed."""
 
-from typing import Annotated
-
-from fastapi import Path
-
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
-from chargeback_worker.api.parameters import Days
+from chargeback_worker.api.parameters import Days, NamePath
 from chargeback_worker.api.refusals import OutOfScope, RangeTooLong
 from chargeback_worker.api.routing import Books, Routes, Who
 from chargeback_worker.api.schemas.billing import TeamReportAnswer, UserReportAnswer
@@ -15,8 +11,6 @@ from chargeback_worker.reports.owner import team_report, user_report
 from chargeback_worker.store.api_keys import Role
 
 routes = Routes("reports")
-
-Named = Annotated[str, Path(min_length=1, max_length=512)]
 
 
 @routes.declare(
@@ -27,7 +21,7 @@ Named = Annotated[str, Path(min_length=1, max_length=512)]
     answers={200: TeamReportAnswer},
     refuses=(OutOfScope, RangeTooLong),
 )
-def get_team_report(books: Books, caller: Who, days: Days, team_id: Named) -> Answer:
+def get_team_report(books: Books, caller: Who, days: Days, team_id: NamePath) -> Answer:
     """Report on a team
 
     What it used by the recorded team, bears by the rules, and was billed. A team that nobody knows
@@ -46,7 +40,7 @@ def get_team_report(books: Books, caller: Who, days: Days, team_id: Named) -> An
     answers={200: UserReportAnswer},
     refuses=(OutOfScope, RangeTooLong),
 )
-def get_user_report(books: Books, caller: Who, days: Days, user_id: Named) -> Answer:
+def get_user_report(books: Books, caller: Who, days: Days, user_id: NamePath) -> Answer:
     """Report on a user
 
     Their usage and allocations in whatever team, and their share of what teams were billed.

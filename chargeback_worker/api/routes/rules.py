@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Query
 
 from chargeback_worker.allocation.writing.faults import RulesRefused
 from chargeback_worker.api.answers import Answer, etag, expected
 from chargeback_worker.api.bodies import decoded
-from chargeback_worker.api.parameters import Cursor, IfMatch, Limit
+from chargeback_worker.api.parameters import Cursor, IfMatch, Limit, NamePath
 from chargeback_worker.api.refusals import BodyRefused, BodyUnreadable
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Who
 from chargeback_worker.api.rule_bodies import changed_fields, new_rule
@@ -31,6 +31,7 @@ from chargeback_worker.reports.pages import UnknownPlace
 from chargeback_worker.reports.rules import list_rules, show_rule
 from chargeback_worker.store.api_keys import Role
 from chargeback_worker.store.rules import RuleUnknown
+from chargeback_worker.usage.fields import TEXT_MAX
 
 routes = Routes("allocation rules")
 
@@ -42,7 +43,6 @@ _EXAMPLE = {
     "enabled": True,
     "team_id": "team-123",
 }
-RuleId = Annotated[str, Path(min_length=1, max_length=512)]
 
 
 @routes.declare(
@@ -55,7 +55,7 @@ RuleId = Annotated[str, Path(min_length=1, max_length=512)]
 def list_allocation_rules(
     books: Books,
     team_id: Annotated[
-        str | None, Query(max_length=512, description="Only rules about this team.")
+        str | None, Query(max_length=TEXT_MAX, description="Only rules about this team.")
     ] = None,
     enabled_only: Annotated[bool, Query(description="Leave out those that are disabled.")] = False,
     limit: Limit = 200,
@@ -95,7 +95,7 @@ def create_allocation_rule(books: Books, caller: Who, sent: Sent) -> Answer:
     answers={200: RuleAnswer},
     refuses=(RuleUnknown,),
 )
-def get_allocation_rule(books: Books, rule_id: RuleId) -> Answer:
+def get_allocation_rule(books: Books, rule_id: NamePath) -> Answer:
     """Show a rule
 
     Its ETag is its version.
@@ -113,7 +113,7 @@ def get_allocation_rule(books: Books, rule_id: RuleId) -> Answer:
     body=Body(ChangedRule, {"enabled": False}),
 )
 def change_allocation_rule(
-    books: Books, caller: Who, sent: Sent, rule_id: RuleId, if_match: IfMatch = None
+    books: Books, caller: Who, sent: Sent, rule_id: NamePath, if_match: IfMatch = None
 ) -> Answer:
     """Change a rule
 
@@ -133,7 +133,7 @@ def change_allocation_rule(
     refuses=(RuleUnknown, NotAsExpected),
 )
 def delete_allocation_rule(
-    books: Books, caller: Who, rule_id: RuleId, if_match: IfMatch = None
+    books: Books, caller: Who, rule_id: NamePath, if_match: IfMatch = None
 ) -> Answer:
     """Delete a rule
 

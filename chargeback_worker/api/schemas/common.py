@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from chargeback_worker.usage.fields import TEXT_MAX
+
 _AMOUNT = "Exact digits, always plain: `5.5`, `0.000000001`. Read it as a decimal, not a float."
 
 
@@ -31,9 +33,9 @@ Instant = Annotated[
 ]
 Date = Annotated[str, WithJsonSchema({"type": "string", "format": "date"})]
 Month = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"})]
-Id = Annotated[str, Field(min_length=1, max_length=512)]
+Id = Annotated[str, Field(min_length=1, max_length=TEXT_MAX)]
 DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
-_ID = {"minLength": 1, "maxLength": 512, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
+_ID = {"minLength": 1, "maxLength": TEXT_MAX, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"}
 GivenId = Annotated[
     Any,
     WithJsonSchema(

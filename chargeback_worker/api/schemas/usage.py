@@ -17,6 +17,7 @@ from chargeback_worker.api.schemas.common import (
     Quantity,
     Shape,
 )
+from chargeback_worker.usage.fields import TEXT_MAX
 
 _Cost = Annotated[
     Any,
@@ -46,12 +47,12 @@ _MaybeId = Annotated[
     WithJsonSchema(
         {
             "type": ["string", "integer", "null"],
-            "maxLength": 512,
+            "maxLength": TEXT_MAX,
             "description": "A whole number is read as its text.",
         }
     ),
 ]
-_MaybeText = Annotated[str | None, Field(max_length=512)]
+_MaybeText = Annotated[str | None, Field(max_length=TEXT_MAX)]
 _MaybeInstant = Annotated[
     Any,
     WithJsonSchema(
