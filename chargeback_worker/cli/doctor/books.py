@@ -93,10 +93,9 @@ def keys_fit(patient: Patient) -> Iterator[Finding]:
     if not patient.has_books:
         return
     with patient.world.store.read() as transaction:
-        live = [key for key in api_keys.listed(transaction) if key.revoked_us is None]
-        any_made = api_keys.any_made(transaction)
+        made = api_keys.listed(transaction)
     host = patient.settings.api.host
-    if not any_made:
+    if not made:
         # It takes as long to import as all the rest, and most commands do without.
         from chargeback_worker.api.access import is_loopback
         from chargeback_worker.api.server import OpenToOthers
@@ -106,6 +105,7 @@ def keys_fit(patient: Patient) -> Iterator[Finding]:
         else:
             yield failed("keys", Fault.KEYS_MISSING, OpenToOthers(host))
         return
+    live = [key for key in made if key.revoked_us is None]
     yield ok("keys", f"{len(live)} keys of the API")
     all_of_it = [key.name for key in live if key.role is Role.ADMIN and key.scope is None]
     if len(all_of_it) > _MAY_ALL_MAX:

@@ -7,6 +7,7 @@ from chargeback_worker.cli.doctor.finding import Fault, Finding, Patient, failed
 from chargeback_worker.cli.doctor.machine import sqlite_path
 from chargeback_worker.errors import Misconfigured
 from chargeback_worker.store import installation, schema
+from chargeback_worker.usage.event import Grain
 
 # Usage is refused as from the future, months are closed and leases lapse by these clocks.
 CLOCK_DIFFERS_US = 5_000_000
@@ -33,25 +34,20 @@ def database_answers(patient: Patient) -> Iterator[Finding]:
     yield ok("schema", f"{found.found}, as this release makes it")
     with store.read() as transaction:
         may = transaction.dialect.may_make_tables(transaction.connection)
+        grain = installation.read_grain(transaction)
     if not may:
         detail = "our user may not make tables, which ingest needs every four million events"
         fix = "GRANT CREATE ON SCHEMA … TO its user"
         yield warn("schema", Fault.DATABASE_LOCKED_DOWN, detail, fix)
-    with store.read() as transaction:
-        grain = installation.read_grain(transaction)
     if grain is None:
         fix = "The first ingest or run fixes it."
         yield warn("grain", Fault.GRAIN_NOT_FIXED, "nothing is fixed yet", fix)
         return
     patient.has_books = True
-    yield from _grain_fits(patient)
+    yield _grain_fits(grain, patient.world.grain)
 
 
-def _grain_fits(patient: Patient) -> Iterator[Finding]:
-    with patient.world.store.read() as transaction:
-        stored = installation.read_grain(transaction)
-    assert stored is not None
-    wanted = patient.world.grain
+def _grain_fits(stored: Grain, wanted: Grain) -> Finding:
     pairs = {
         "billing.timezone": (stored.timezone, wanted.timezone),
         "grain.labels": (stored.labels, wanted.labels),
@@ -60,18 +56,16 @@ def _grain_fits(patient: Patient) -> Iterator[Finding]:
     for setting, (fixed, given) in pairs.items():
         if fixed != given:
             error = installation.GrainChanged(setting, fixed, given)
-            yield failed("grain", Fault.GRAIN_DIFFERS, error)
-            return
+            return failed("grain", Fault.GRAIN_DIFFERS, error)
     labels = ", ".join(stored.labels) or "none"
-    yield ok("grain", f"time zone {stored.timezone}, labels {labels}")
+    return ok("grain", f"time zone {stored.timezone}, labels {labels}")
 
 
 def clocks_agree(patient: Patient) -> Iterator[Finding]:
     if not patient.has_books:
         return
     before = app.now_us()
-    with patient.world.store.read() as transaction:
-        theirs = transaction.now_us()
+    theirs = patient.world.closing_now_us()
     after = app.now_us()
     # It was read somewhere between the two.
     ahead = max(theirs - after, before - theirs, 0)
