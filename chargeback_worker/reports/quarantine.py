@@ -6,7 +6,7 @@ from chargeback_worker.invoicing.document import Document
 from chargeback_worker.period import format_us
 from chargeback_worker.reports.pages import PAGE_MAX
 from chargeback_worker.store import Store, quarantine
-from chargeback_worker.store.cursors import Door
+from chargeback_worker.store.cursors import Door, Tally
 from chargeback_worker.store.quarantine import Held, Quarantined
 from chargeback_worker.usage.event import RawEvent
 
@@ -42,7 +42,7 @@ def quarantined_event(store: Store, quarantine_id: int) -> Document:
 def replay_document(outcomes: Iterable[tuple[int, str]]) -> Document:
     """How replayed events ended, by id, and how many in which way."""
     rows = [{"quarantine_id": one, "outcome": str(how)} for one, how in outcomes]
-    tally = dict.fromkeys(("accepted", "duplicate", "conflict", "quarantined"), 0)
+    tally = Tally().outcomes()
     for row in rows:
         tally[str(row["outcome"])] += 1
     return {"replayed": rows, "tally": tally}
