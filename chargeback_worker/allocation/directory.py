@@ -4,7 +4,7 @@ Only what decides about money is here; names, cost centres and addresses stay wi
 that people wrote. Version 0 is empty.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -62,6 +62,15 @@ class Directory:
     def tax_rate_nano(self, team: str) -> int | None:
         found = self._by_id.get(team)
         return None if found is None else found.tax_rate_nano
+
+    def ever_members(self, teams: Iterable[str]) -> frozenset[str]:
+        """Everybody who is or was a member of any of those teams."""
+        found = (self._by_id[team] for team in teams if team in self._by_id)
+        return frozenset(member.user_id for team in found for member in team.members)
+
+    def ever_teams(self, user: str) -> frozenset[str]:
+        """The teams that a user is or was a member of."""
+        return frozenset(team for team, _ in self._teams_of.get(user, ()))
 
     @property
     def team_ids(self) -> frozenset[str]:

@@ -31,9 +31,14 @@ _PLACES = {Driver.COST: 0, Driver.QUANTITY: 1, Driver.RECORDS: 2}
 
 @dataclass(frozen=True)
 class Drivers:
-    """Sums of the owned usage of a period, made once for all rules."""
+    """Sums of the owned usage of a period, made once for all rules.
+
+    `measured_by` is all usage summed before (`grouping.measuring`), where `usage` is not all of
+    it: then everybody is measured by it, and only the users of the teams there are known.
+    """
 
     usage: tuple[Attributed, ...]
+    measured_by: tuple[Attributed, ...] | None = None
 
     def measured(
         self, receivers: Iterable[Pair], driver: Driver, resource_types: Sequence[str] = ()
@@ -64,8 +69,7 @@ class Drivers:
 
     def users_of(self, team: str) -> tuple[str, ...]:
         """The users with usage in a team."""
-        users = {used.user for used in self._of_team.get(team, ())}
-        return tuple(sorted(user for user in users if user is not None))
+        return tuple(sorted(self._users_of.get(team, ())))
 
     def _counted_for(self, receiver: Pair, teams: Collection[str]) -> Iterable[_Used]:
         """What counts for a receiver beside those teams."""
@@ -73,6 +77,14 @@ class Drivers:
             return self._of_team.get(receiver.team, ()) if receiver.user is None else ()
         of_user = () if receiver.user is None else self._of_user.get(receiver.user, ())
         return (used for used in of_user if used.team is None or used.team not in teams)
+
+    @cached_property
+    def _users_of(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for owner, _ in self.usage:
+            if owner.team is not None and owner.user is not None:
+                found.setdefault(owner.team, set()).add(owner.user)
+        return found
 
     @cached_property
     def _of_team(self) -> dict[str, list[_Used]]:
@@ -94,7 +106,7 @@ class Drivers:
     def _used(self) -> list[_Used]:
         """The owned usage by owner and resource type."""
         found: dict[tuple[str | None, str | None, str], list[int]] = {}
-        for owner, total in self.usage:
+        for owner, total in self.usage if self.measured_by is None else self.measured_by:
             key = (owner.team, owner.user, total.resource_type)
             sums = found.get(key)
             if sums is None:

@@ -69,16 +69,30 @@ def allocate(totals: Iterable[UsageTotal], snapshot: Snapshot) -> list[Part]:
     `totals` are all those of one origin period that count: drivers derive from them too.
     """
     totals = list(totals)
-    parts = divide(pools(totals, snapshot))
+    return divide_all(pools(totals, snapshot), totals)
+
+
+def divide_all(claimed: Iterable[RulePool], totals: Iterable[UsageTotal]) -> list[Part]:
+    """What `divide` gives of the pools of those totals, which is all that they cost."""
+    parts = divide(claimed)
     borne, used = sum(part.cost for part in parts), sum(total.cost for total in totals)
     assert borne == used, (borne, used)
     return parts
 
 
-def pools(totals: Iterable[UsageTotal], snapshot: Snapshot) -> list[RulePool]:
-    """The pools of every rule that claims anything. No money is divided yet."""
+def pools(
+    totals: Iterable[UsageTotal],
+    snapshot: Snapshot,
+    measured_by: Iterable[UsageTotal] | None = None,
+) -> list[RulePool]:
+    """The pools of every rule that claims anything. No money is divided yet.
+
+    Where `totals` are only those that reach somebody, all usage is measured by `measured_by`.
+    """
     usage = _attributed(totals, snapshot.directory)
-    drivers = Drivers(usage)
+    drivers = Drivers(
+        usage, None if measured_by is None else _attributed(measured_by, snapshot.directory)
+    )
     made: list[RulePool] = []
     for rule, claimed in _claims(usage, snapshot):
         of_rule = METHODS[rule.rule_type].pools(claimed, rule, snapshot.directory, drivers)

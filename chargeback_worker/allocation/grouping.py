@@ -14,7 +14,7 @@ from datetime import date
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.match import Condition
 from chargeback_worker.allocation.methods import METHODS
-from chargeback_worker.allocation.rule import Rule, in_effect, stretches
+from chargeback_worker.allocation.rule import effective
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.period import BillingRange
 from chargeback_worker.usage.total import UsageTotal
@@ -57,7 +57,8 @@ class Grouping:
 
     Of the days from one of `days` to the next the first stands for all, unless the directory
     changes in between for that usage: for a recorded team on `team_days`, for a user without one
-    on `user_days`. `labels` are by their place in the grain.
+    on `user_days`. `labels` are by their place in the grain. Where a team is recorded, only `users`
+    are kept, or everybody without that.
     """
 
     days: tuple[date, ...]
@@ -65,6 +66,7 @@ class Grouping:
     labels: tuple[Values, ...] = ()
     team_days: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
     user_days: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
+    users: frozenset[str] | None = None
 
     @property
     def tells_days_apart(self) -> bool:
@@ -80,6 +82,9 @@ class Grouping:
         before = bisect_right(own, day)
         return max(start, own[before - 1]) if before else start
 
+    def kept_user(self, team: str | None, user: str | None) -> str | None:
+        return user if self.users is None or team is None or user in self.users else None
+
     def kept_labels(self, labels: Iterable[str | None]) -> tuple[str | None, ...]:
         kept = zip(self.labels, labels, strict=True)
         return tuple(values.kept(label) for values, label in kept)
@@ -89,6 +94,7 @@ class Grouping:
         return replace(
             total,
             day=self.day(total.day, total.team, total.user),
+            user=self.kept_user(total.team, total.user),
             agent=self.agents.kept(total.agent),
             labels=self.kept_labels(total.labels),
         )
@@ -96,15 +102,9 @@ class Grouping:
 
 def grouping(snapshot: Snapshot, days: BillingRange) -> Grouping:
     """How totals of those days may be summed for an allocation by this snapshot."""
-    in_force: dict[tuple[str, int], Rule] = {}
-    starts: list[date] = []
-    before: tuple[Rule, ...] | None = None
-    for stretch in stretches(snapshot.rules, days):
-        rules = in_effect(snapshot.rules, stretch.start)
-        if rules != before:
-            starts.append(stretch.start)
-            before = rules
-        in_force |= {(rule.rule_id, rule.version): rule for rule in rules}
+    by_start = effective(snapshot.rules, days)
+    starts = [start for start, _ in by_start]
+    in_force = {(rule.rule_id, rule.version): rule for _, rules in by_start for rule in rules}
     whole = {name for rule in in_force.values() for name in METHODS[rule.rule_type].looks_at}
     claims = [METHODS[rule.rule_type].claims(rule) for rule in in_force.values()]
     every_day = set(days.each()) if "day" in whole else set()
@@ -119,6 +119,14 @@ def grouping(snapshot: Snapshot, days: BillingRange) -> Grouping:
         team_days,
         user_days,
     )
+
+
+def measuring(snapshot: Snapshot, days: BillingRange, users: frozenset[str]) -> Grouping:
+    """How totals of those days may be summed where only teams, those users, and users without a
+    team are measured by them."""
+    nothing = (Values(),) * len(snapshot.labels)
+    _, user_days = _changes(snapshot.directory, days)
+    return Grouping((days.start,), labels=nothing, user_days=user_days, users=users)
 
 
 _Days = dict[str, tuple[date, ...]]

@@ -47,6 +47,7 @@ class Condition:
 
 ANY = Condition()
 PRESENT = Condition(present=True)
+MISSING = Condition.one_of([None])
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,29 @@ def _nothing_to_object(rule: Rule) -> Iterable[Objection]:
     return ()
 
 
+class Bearer(NamedTuple):
+    """Whose allocations are asked for: a team's with whatever user, or a user's in whatever team.
+
+    `one` is of one side. `teams` are those that the user may be found in, as a member or by usage.
+    """
+
+    one: Pair
+    teams: frozenset[str] = frozenset()
+
+    def bears(self, pair: Pair) -> bool:
+        """Whether what a pair bears is asked for."""
+        if self.one.team is not None:
+            return pair.team == self.one.team
+        return pair.user is not None and pair.user == self.one.user
+
+    def among(self, pairs: Iterable[Pair]) -> bool:
+        return any(map(self.bears, pairs))
+
+
+def _everything(rule: Rule, bearer: Bearer) -> Claim | None:
+    return Claim()
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """What there is to know of a rule type; no function of it computes money.
@@ -78,6 +101,9 @@ class Method:
     `check`: what makes a rule of this type impossible, when it is written.
     `looks_at`: dimensions of totals that `pools` tells apart by itself; `day` too where it asks the
     directory about another team than the one that usage belongs to.
+    `reaches`: of what a rule claims, the usage that somebody may bear a part of though it is not
+    their own; None where there is none. Without it all usage is read, whoever is asked for.
+    `measures`: weights come from what `drivers` measures.
     """
 
     claims: Callable[[Rule], Claim]
@@ -86,3 +112,5 @@ class Method:
     uses: frozenset[str] = frozenset()
     check: Callable[[Rule], Iterable[Objection]] = _nothing_to_object
     looks_at: frozenset[Dimension] = frozenset()
+    reaches: Callable[[Rule, Bearer], Claim | None] = _everything
+    measures: bool = False

@@ -129,6 +129,17 @@ def in_effect(rules: Iterable[Rule], day: date) -> tuple[Rule, ...]:
     return (*sorted(enabled, key=lambda rule: rule.order), DEFAULT)
 
 
+def effective(rules: Iterable[Rule], days: BillingRange) -> list[tuple[date, tuple[Rule, ...]]]:
+    """The rules that apply, from each day on which they change, the first of those days on."""
+    rules = list(rules)
+    found: list[tuple[date, tuple[Rule, ...]]] = []
+    for stretch in stretches(rules, days):
+        applying = in_effect(rules, stretch.start)
+        if not found or found[-1][1] != applying:
+            found.append((stretch.start, applying))
+    return found
+
+
 def stretches(rules: Iterable[Rule], days: BillingRange) -> list[BillingRange]:
     """The days cut where any rule may begin or cease to speak."""
     edges = {edge for rule in rules for edge in rule.bounds() if days.start < edge < days.end}

@@ -6,34 +6,25 @@ period with its last run, any other range computed month by month, a closed mont
 snapshot and others by the rules of now. So the months of a quarter sum to the quarter.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from chargeback_worker.allocation import engine
 from chargeback_worker.allocation.engine import Part, PartKey
-from chargeback_worker.allocation.grouping import Grouping, grouping
 from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.allocation.pool import Bearer
 from chargeback_worker.allocation.rule import cited
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.invoice import LineKind, allocation_id
 from chargeback_worker.invoicing.settle import Cause
 from chargeback_worker.period import BillingRange, Period
-from chargeback_worker.store import (
-    Transaction,
-    allocations,
-    bookings,
-    closes,
-    origins,
-    periods,
-    snapshots,
-)
+from chargeback_worker.reports.basis import Basis, by_month, of_booked
+from chargeback_worker.store import Transaction, allocations, bookings, closes, periods
 from chargeback_worker.store.allocations import Run
 from chargeback_worker.store.periods import PeriodState
-from chargeback_worker.usage.total import UsageTotal
 
 
 class AllocationKey(NamedTuple):
@@ -103,11 +94,16 @@ class Source(StrEnum):
 
 
 class Allocated(NamedTuple):
-    """All allocations of some days, in the order of their keys."""
+    """All allocations of some days, in the order of their keys; with `bearers` only theirs.
+
+    `read` is what they were computed of, where that was read.
+    """
 
     days: BillingRange
     rows: tuple[Allocation, ...]
     source: Source
+    bearers: tuple[Pair, ...] = ()
+    read: tuple[Basis, ...] = ()
 
     @property
     def stored(self) -> bool:
@@ -115,64 +111,33 @@ class Allocated(NamedTuple):
 
     @property
     def unallocated(self) -> int:
-        """What nobody bears."""
+        """What nobody bears; unknown where only some bearers were asked for."""
+        assert not self.bearers, self.bearers
         return sum(row.cost for row in self.rows if row.key.pair == Pair())
 
 
-class Basis(NamedTuple):
-    """Totals of days of one month and the snapshot that allocates them.
-
-    `origin` is that of adjustments; of what was booked only what `billed_in` bills stands behind.
-    """
-
-    origin: Period | None
-    days: BillingRange
-    snapshot: Snapshot
-    kept: Grouping
-    totals: list[UsageTotal]
-    billed_in: Period | None = None
-
-
-def allocated(transaction: Transaction, days: BillingRange, terms: Snapshot) -> Allocated:
-    """The allocations of some days; `terms` are the settings of now."""
+def allocated(
+    transaction: Transaction, days: BillingRange, terms: Snapshot, bearers: Sequence[Pair] = ()
+) -> Allocated:
+    """The allocations of some days; `terms` are the settings of now. With `bearers`, each a team
+    or a user, only theirs, and no more is read than it takes."""
     month = Period.of(days.start)
-    if month.days() != days:
-        parts = computed(transaction, days, terms)
-        return _of_parts(days, ((None, part) for part in parts), Source.COMPUTED)
-    row = periods.standing(transaction, month, ZoneInfo(terms.timezone))
-    if row.state is PeriodState.CLOSED:
-        return _booked(transaction, month)
-    run = allocations.find(transaction, month) if row.state.takes_usage else None
-    if run is not None:
-        return _of_run(run)
-    parts = computed(transaction, days, terms)
-    with_ids = ((allocation_id(month, month, row.revision, part.key), part) for part in parts)
-    return _of_parts(days, with_ids, Source.COMPUTED)
-
-
-def months(days: BillingRange) -> Iterator[tuple[Period, BillingRange]]:
-    """The days cut at the ends of months: each month and those of its days that are asked for."""
-    for month in days.periods():
-        whole = month.days()
-        yield month, BillingRange(max(days.start, whole.start), min(days.end, whole.end))
-
-
-def computed(transaction: Transaction, days: BillingRange, terms: Snapshot) -> list[Part]:
-    """Month by month, a closed one by its snapshot, another by the rules of now; summed by key."""
-    parts: dict[PartKey, Part] = {}
-    for basis in _by_month(transaction, days, terms):
-        for part in engine.allocate(basis.totals, basis.snapshot):
-            known = parts.get(part.key)
-            parts[part.key] = part if known is None else _sum(known, part)
-    return sorted(
-        (part for part in parts.values() if part.cost), key=lambda part: part.key.sort_key
+    whole = month.days() == days
+    if whole:
+        row = periods.standing(transaction, month, ZoneInfo(terms.timezone))
+        if row.state is PeriodState.CLOSED:
+            return _booked(transaction, month, bearers)
+        run = allocations.find(transaction, month, bearers) if row.state.takes_usage else None
+        if run is not None:
+            return _of_run(run, bearers)
+        revision = row.revision
+    read = tuple(by_month(transaction, days, terms, bearers))
+    of_bearers = _computed(read, bearers)
+    with_ids = (
+        (allocation_id(month, month, revision, part.key) if whole else None, part)
+        for part in of_bearers
     )
-
-
-def parts_of(transaction: Transaction, days: BillingRange, snapshot: Snapshot) -> list[Part]:
-    """Who bears the usage of some days of one month, by one snapshot."""
-    used = origins.of_days(transaction, days, grouping(snapshot, days))
-    return engine.allocate(used, snapshot)
+    return _of_parts(Allocated(days, (), Source.COMPUTED, tuple(bearers), read), with_ids)
 
 
 def bases(
@@ -180,39 +145,29 @@ def bases(
     found: Allocated,
     terms: Snapshot,
     origins_wanted: Iterable[Period | None],
-) -> Iterator[Basis]:
+) -> Iterable[Basis]:
     """What stands behind allocations: of what was booked for each month that is wanted."""
-    if found.source is not Source.BOOKED:
-        yield from _by_month(transaction, found.days, terms)
-        return
-    billed_in = Period.of(found.days.start)
-    for origin in origins_wanted:
-        month = origin or billed_in
-        snapshot = snapshots.latest(transaction, month)
-        if snapshot is not None:
-            kept = grouping(snapshot, month.days())
-            totals = origins.counted(
-                transaction, month, [row.period for row in periods.booked(transaction)], kept
-            )
-            yield Basis(origin, month.days(), snapshot, kept, totals, billed_in)
+    if found.source is Source.BOOKED:
+        billed_in = Period.of(found.days.start)
+        return of_booked(transaction, billed_in, origins_wanted, found.bearers)
+    return found.read or by_month(transaction, found.days, terms, found.bearers)
 
 
-def _by_month(transaction: Transaction, days: BillingRange, terms: Snapshot) -> Iterator[Basis]:
-    for month, piece in months(days):
-        snapshot = _decided_by(transaction, month, piece, terms)
-        kept = grouping(snapshot, piece)
-        yield Basis(None, piece, snapshot, kept, origins.of_days(transaction, piece, kept))
+def _computed(read: Iterable[Basis], bearers: Sequence[Pair]) -> list[Part]:
+    """Summed by key over the months."""
+    parts: dict[PartKey, Part] = {}
+    for basis in read:
+        for part in basis.parts():
+            if _is_of(part.key.pair, bearers):
+                known = parts.get(part.key)
+                parts[part.key] = part if known is None else _sum(known, part)
+    return sorted(
+        (part for part in parts.values() if part.cost), key=lambda part: part.key.sort_key
+    )
 
 
-def _decided_by(
-    transaction: Transaction, month: Period, days: BillingRange, terms: Snapshot
-) -> Snapshot:
-    row = periods.find(transaction, month)
-    if row is not None and row.state is PeriodState.CLOSED:
-        closed_by = snapshots.latest(transaction, month)
-        assert closed_by is not None, month
-        return closed_by
-    return snapshots.of_now(transaction, days, terms)
+def _is_of(pair: Pair, bearers: Sequence[Pair]) -> bool:
+    return not bearers or any(Bearer(one).bears(pair) for one in bearers)
 
 
 def _sum(one: Part, other: Part) -> Part:
@@ -226,15 +181,13 @@ def _sum(one: Part, other: Part) -> Part:
     )
 
 
-def _of_run(run: Run) -> Allocated:
-    return _of_parts(run.period.days(), run.parts, Source.RUN, run.created_us)
+def _of_run(run: Run, bearers: Sequence[Pair]) -> Allocated:
+    found = Allocated(run.period.days(), (), Source.RUN, tuple(bearers))
+    return _of_parts(found, run.parts, run.created_us)
 
 
 def _of_parts(
-    days: BillingRange,
-    parts: Iterable[tuple[str | None, Part]],
-    source: Source,
-    created_us: int | None = None,
+    found: Allocated, parts: Iterable[tuple[str | None, Part]], created_us: int | None = None
 ) -> Allocated:
     rows: dict[AllocationKey, Allocation] = {}
     for name, part in parts:
@@ -244,10 +197,10 @@ def _of_parts(
         row.by_resource_type[resource_type] = Borne(
             part.cost, part.quantity, part.records, part.shared, part.share
         )
-    return Allocated(days, _in_order(rows), source)
+    return found._replace(rows=_in_order(rows))
 
 
-def _booked(transaction: Transaction, period: Period) -> Allocated:
+def _booked(transaction: Transaction, period: Period, bearers: Sequence[Pair]) -> Allocated:
     """An allocation that several revisions have booked has the id and the time of the first."""
     closed_us = {
         close.revision: close.closed_us
@@ -255,7 +208,7 @@ def _booked(transaction: Transaction, period: Period) -> Allocated:
         if close.period == period
     }
     rows: dict[AllocationKey, Allocation] = {}
-    for booking in bookings.of_close(transaction, period):
+    for booking in bookings.of_close(transaction, period, bearers=bearers):
         owed = booking.owed
         origin = None if owed.origin == period else owed.origin
         key = AllocationKey(origin, owed.key.rule_id, owed.key.version, owed.pair)
@@ -267,7 +220,7 @@ def _booked(transaction: Transaction, period: Period) -> Allocated:
         borne.quantity += owed.quantity
         borne.records += owed.records
         borne.shared, borne.share, borne.cause = owed.shared, owed.share, owed.cause
-    return Allocated(period.days(), _in_order(rows), Source.BOOKED)
+    return Allocated(period.days(), _in_order(rows), Source.BOOKED, tuple(bearers))
 
 
 def _in_order(rows: dict[AllocationKey, Allocation]) -> tuple[Allocation, ...]:

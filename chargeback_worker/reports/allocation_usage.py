@@ -3,6 +3,7 @@
 It is the usage behind it now, as in `usage_ids`: of a pool that was split, all that was divided.
 """
 
+from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.errors import NotFound
 from chargeback_worker.invoicing.document import Document
@@ -77,12 +78,20 @@ def _find(
         key = AllocationKey(None, part.key.rule_id, part.key.version, part.key.pair)
     else:
         raise AllocationUnknown(allocation_id)
-    found = allocated(transaction, period.days(), terms)
+    found = allocated(transaction, period.days(), terms, _bearers(key.pair))
     for row in found.rows:
         if row.key == key:
             return found, row
     # Its revisions have booked exactly nothing, taken together.
     raise AllocationUnknown(allocation_id)
+
+
+def _bearers(pair: Pair) -> list[Pair]:
+    """Who is asked for, so that no more is read than bears on them; what nobody bears may be of
+    anybody's usage."""
+    if pair.team is not None:
+        return [Pair(team=pair.team)]
+    return [] if pair.user is None else [pair]
 
 
 def _total_keys(

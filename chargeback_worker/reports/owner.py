@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.errors import NotFound
 from chargeback_worker.invoicing.document import Amount, Document, invoice_document
@@ -70,7 +71,7 @@ def team_report(
 ) -> Document:
     """Of a team that nobody knows it is zeros: it may be in the directory only."""
     with store.read() as transaction:
-        found = allocated(transaction, days, terms)
+        found = allocated(transaction, days, terms, [Pair(team=team)])
         owned = _of_team(transaction, found, team)
         ids = first_usage_ids(transaction, found, owned.allocations, terms, most=usage_ids_max)
         summary = summary_of(transaction, days, team=team)
@@ -89,8 +90,8 @@ def user_report(
 ) -> Document:
     """A user's pairs in whatever team. `billed_shares` are their lines of invoices to teams."""
     with store.read() as transaction:
-        found = allocated(transaction, days, terms)
-        rows = [row for row in found.rows if row.key.pair.user == user]
+        found = allocated(transaction, days, terms, [Pair(user=user)])
+        rows = found.rows
         ids = first_usage_ids(transaction, found, rows, terms, most=usage_ids_max)
         own = _invoices(transaction, days, invoices.selected(user=user))
         to_teams = _invoices(transaction, days, billed.to_teams_for(user, days.periods()))
@@ -115,14 +116,13 @@ def cost_centre_report(
     """The teams that the directory of now gives that cost centre. Raises CostCentreUnknown."""
     with store.read() as transaction:
         teams = _teams(transaction, cost_centre)
-        found = allocated(transaction, days, terms)
+        found = allocated(transaction, days, terms, [Pair(team=team) for team in teams])
         by_team = {team: _of_team(transaction, found, team) for team in teams}
-        rows = [row for row in found.rows if row.key.pair.team in teams]
-        ids = first_usage_ids(transaction, found, rows, terms, most=usage_ids_max)
+        ids = first_usage_ids(transaction, found, found.rows, terms, most=usage_ids_max)
         summaries = {team: summary_of(transaction, days, team=team) for team in teams}
         gone = pruned_of_days(transaction, days)
     owned = _Owned(
-        rows,
+        found.rows,
         [invoice for of_team in by_team.values() for invoice in of_team.invoices],
         [line for of_team in by_team.values() for line in of_team.lines],
     )

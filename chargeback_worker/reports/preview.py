@@ -17,7 +17,7 @@ from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import BillingRange, Period, format_us
-from chargeback_worker.reports.allocated import months, parts_of
+from chargeback_worker.reports.basis import months, parts_of
 from chargeback_worker.reports.pages import cut
 from chargeback_worker.store import Store, Transaction, allocations, bookings, periods, snapshots
 from chargeback_worker.store import rules as stored_rules

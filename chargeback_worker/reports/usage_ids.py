@@ -7,10 +7,10 @@ since has none until the next run.
 
 from collections.abc import Iterable, Sequence
 
-from chargeback_worker.allocation.engine import pools
 from chargeback_worker.allocation.pool import Pool
 from chargeback_worker.allocation.snapshot import Snapshot
-from chargeback_worker.reports.allocated import Allocated, Allocation, AllocationKey, Basis, bases
+from chargeback_worker.reports.allocated import Allocated, Allocation, AllocationKey, bases
+from chargeback_worker.reports.basis import Basis
 from chargeback_worker.store import Transaction
 from chargeback_worker.store.evidence import first_totals, records_behind
 from chargeback_worker.store.groups import Group
@@ -52,7 +52,7 @@ def groups_behind(
     """Of each row as many groups of totals as hold `most` records; all of them without that."""
     wanted = {row.key: row for row in rows}
     behind: dict[AllocationKey, list[UsageTotal]] = {}
-    for rule, pool in pools(basis.totals, basis.snapshot):
+    for rule, pool in basis.pools:
         keys = [
             AllocationKey(basis.origin, rule.rule_id, rule.version, pair)
             for pair in pool.effective_weights()

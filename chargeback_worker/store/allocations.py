@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from chargeback_worker.allocation.engine import Part
+from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction
-from chargeback_worker.store.parts import key_columns, read_key, read_share, share_column
+from chargeback_worker.store.parts import borne_by, key_columns, read_key, read_share, share_column
 from chargeback_worker.store.rows import (
     amount_columns,
     insert_many,
@@ -62,14 +63,17 @@ def forget(transaction: Transaction, period: Period) -> None:
     _delete_parts(transaction, period)
 
 
-def find(transaction: Transaction, period: Period) -> Run | None:
-    """The last run of a period; None where none is stored."""
+def find(transaction: Transaction, period: Period, bearers: Iterable[Pair] = ()) -> Run | None:
+    """The last run of a period; None where none is stored. With `bearers` the parts that those
+    teams and users bear."""
     run = transaction.execute(
         sa.select(run_table).where(run_table.c.period == period.number)
     ).one_or_none()
     if run is None:
         return None
-    rows = transaction.execute(sa.select(table).where(table.c.period == period.number))
+    rows = transaction.execute(
+        sa.select(table).where(table.c.period == period.number, *borne_by(table, bearers))
+    )
     parts = sorted(map(_run_part, rows), key=lambda found: found.part.key.sort_key)
     return Run(period, run.created_us, run.actor, tuple(parts))
 

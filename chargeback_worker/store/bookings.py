@@ -8,13 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from chargeback_worker.allocation.engine import PartKey
-from chargeback_worker.allocation.pair import UNALLOCATED
+from chargeback_worker.allocation.pair import UNALLOCATED, Pair
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.invoice import allocation_id
 from chargeback_worker.invoicing.settle import Booked, Cause, Owed
 from chargeback_worker.period import Period
 from chargeback_worker.store import Transaction, sums
-from chargeback_worker.store.parts import key_columns, read_key, read_share, share_column
+from chargeback_worker.store.parts import borne_by, key_columns, read_key, read_share, share_column
 from chargeback_worker.store.rows import (
     KEYS_AT_ONCE,
     amount_columns,
@@ -72,10 +72,15 @@ def of_origin(
 
 
 def of_close(
-    transaction: Transaction, period: Period, revision: int | None = None
+    transaction: Transaction,
+    period: Period,
+    revision: int | None = None,
+    *,
+    bearers: Iterable[Pair] = (),
 ) -> list[Booking]:
-    """What was booked in a billing period, by one close or by all, in the order of lines."""
-    conditions = [table.c.billing_period == period.number]
+    """What was booked in a billing period, by one close or by all, in the order of lines; with
+    `bearers` what those teams and users bear."""
+    conditions = [table.c.billing_period == period.number, *borne_by(table, bearers)]
     if revision is not None:
         conditions.append(table.c.revision == revision)
     rows = _read(transaction, *conditions)

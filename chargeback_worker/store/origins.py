@@ -43,12 +43,18 @@ def counted(
     transaction: Transaction, origin: Period, periods: Iterable[Period], kept: Grouping
 ) -> list[UsageTotal]:
     """The totals of a month that those periods bill, summed over what no rule tells apart."""
-    return grouped(transaction, kept, _billed_in(periods), _happened_in(origin))
+    return of_days(transaction, origin.days(), kept, billed_in(periods))
 
 
-def of_days(transaction: Transaction, days: BillingRange, kept: Grouping) -> list[UsageTotal]:
-    """The totals of usage on those days, whichever period bills them, summed in the same way."""
-    return grouped(transaction, kept, _on_days(days))
+def of_days(
+    transaction: Transaction,
+    days: BillingRange,
+    kept: Grouping,
+    *conditions: sa.ColumnElement[bool],
+) -> list[UsageTotal]:
+    """The totals of usage on those days, whichever period bills them, summed in the same way; with
+    `conditions` only those that meet them."""
+    return grouped(transaction, kept, _on_days(days), *conditions)
 
 
 def grouped(
@@ -59,7 +65,7 @@ def grouped(
     look_at_labels = any(values.looked_at for values in kept.labels)
     by: tuple[sa.ColumnElement[Any], ...] = (
         # First what differs most: SQLite sorts all totals, and is fast where that decides.
-        table.c.user_id,
+        _kept_user(dialect, kept),
         _stretch(dialect, kept) if kept.tells_days_apart else nothing,
         table.c.resource_type,
         _kept(dialect, table.c.agent_id, kept.agents) if kept.agents.looked_at else nothing,
@@ -120,7 +126,7 @@ def _kept_labels(text: str | None, kept: Grouping) -> tuple[str | None, ...]:
 
 def cost_for(transaction: Transaction, origin: Period, periods: Iterable[Period]) -> int:
     """The cost of all usage of a month that those periods bill."""
-    return _cost(transaction, _billed_in(periods), _happened_in(origin))
+    return _cost(transaction, billed_in(periods), _happened_in(origin))
 
 
 def cost_in(transaction: Transaction, period: Period) -> int:
@@ -143,7 +149,8 @@ def _cost(transaction: Transaction, *conditions: sa.ColumnElement[bool]) -> int:
     return sums.read_amount(transaction.execute(statement).one(), "cost")
 
 
-def _billed_in(periods: Iterable[Period]) -> sa.ColumnElement[bool]:
+def billed_in(periods: Iterable[Period]) -> sa.ColumnElement[bool]:
+    """The condition that one of those periods bills a total."""
     return table.c.period.in_(sorted(period.number for period in periods))
 
 
@@ -168,6 +175,16 @@ def _stretch(dialect: Dialect, kept: Grouping) -> sa.ColumnElement[int]:
             by_then &= team | (table.c.team_id.is_(None) & user)
         begun.append((by_then, sa.literal(day_number(start))))
     return sa.case(*begun, else_=day_number(first))
+
+
+def _kept_user(dialect: Dialect, kept: Grouping) -> sa.ColumnElement[Any]:
+    user = table.c.user_id
+    if kept.users is None:
+        return user
+    stays: sa.ColumnElement[bool] = table.c.team_id.is_(None)
+    if kept.users:
+        stays |= dialect.among(user, kept.users)
+    return sa.case((stays, user), else_=sa.null())
 
 
 def _by_day(changes: Mapping[str, Iterable[date]]) -> dict[date, list[str]]:

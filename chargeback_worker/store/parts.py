@@ -1,5 +1,6 @@
 """What money is booked by, as columns: of bookings, of allocation runs and of invoice lines."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -27,6 +28,16 @@ def read_key(row: sa.Row[Any]) -> PartKey:
 def of_key(table: sa.FromClause, key: PartKey) -> list[sa.ColumnElement[bool]]:
     """The condition of a key; what is missing in it is missing in the row."""
     return [table.c[name].is_not_distinct_from(value) for name, value in key_columns(key).items()]
+
+
+def borne_by(table: sa.FromClause, bearers: Iterable[Pair]) -> list[sa.ColumnElement[bool]]:
+    """The condition of those that a team or user bears, of each of which one side is given;
+    nothing where nobody is."""
+    ones = [
+        table.c.team_id == one.team if one.user is None else table.c.user_id == one.user
+        for one in bearers
+    ]
+    return [sa.or_(*ones)] if ones else []
 
 
 def share_column(share: Fraction | None) -> dict[str, str | None]:

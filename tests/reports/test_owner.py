@@ -24,7 +24,8 @@ from chargeback_worker.reports.owner import (
     user_report,
 )
 from chargeback_worker.reports.usage_summary import usage_summary
-from chargeback_worker.store import Store
+from chargeback_worker.store import Store, reached
+from chargeback_worker.store.reached import Reached
 from chargeback_worker.store.tables import invoice
 from tests.support.feed import Feed, usage
 from tests.support.laws import law_on_a_store
@@ -93,6 +94,25 @@ def october(store: Store) -> Store:
     ownerless = Match(teams=(None,), users=(None,))
     write(store, shared("even", Pair("A"), Pair("B"), priority=10, match=ownerless))
     return store
+
+
+def test_a_report_reads_no_usage_that_does_not_bear_on_its_owner(
+    october: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = reached.read
+    used: set[tuple[str | None, str | None]] = set()
+
+    def seen(*asked: Any) -> Reached:
+        found = whole(*asked)
+        used.update((total.team, total.user) for total in found.totals)
+        return found
+
+    monkeypatch.setattr(reached, "read", seen)
+    team_report(october, _DAYS, TERMS, "A")
+    assert used == {("A", "ada"), (None, None)}
+    used.clear()
+    user_report(october, _DAYS, TERMS, "bob")
+    assert used == {("B", "bob")}
 
 
 def _plain(document: Document) -> Any:

@@ -1,49 +1,25 @@
 """Totals as a settlement reads them: what the database sums is what the grouping says."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 
 from chargeback_worker.allocation.directory import Directory, Member, Team
-from chargeback_worker.allocation.grouping import Grouping, Values, grouping
+from chargeback_worker.allocation.grouping import Grouping, Values, grouping, measuring
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.allocation.snapshot import Snapshot
-from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.store import Store, evidence, origins, totals
 from chargeback_worker.usage.total import UsageTotal
-from tests.support.stored_totals import totals_of_days
-
-OCTOBER, NOVEMBER = Period(2026, 10), Period(2026, 11)
-MONTHS = BillingRange(OCTOBER.days().start, NOVEMBER.days().end)
-TEXTS = ("a", "b", "it's", "100 %", '"', "(other)", "", None)
-
-
-def _made(count: int) -> Iterator[UsageTotal]:
-    for number in range(count):
-        drawn = random.Random(number)
-        day = MONTHS.start + timedelta(days=drawn.randrange(61))
-        yield UsageTotal(
-            period=drawn.choice([OCTOBER, NOVEMBER]) if day < NOVEMBER.days().start else NOVEMBER,
-            day=day,
-            team=drawn.choice(TEXTS),
-            user=drawn.choice(TEXTS),
-            agent=drawn.choice(TEXTS),
-            resource_type=drawn.choice(["query", "compute"]),
-            labels=(drawn.choice(TEXTS), drawn.choice(TEXTS)),
-            cost=drawn.randint(-(10**18), 10**20),
-            quantity=drawn.choice([1, -1, 3 * 10**9]) * drawn.randint(0, 10**27),
-            records=drawn.randint(1, 10**12),
-        )
+from tests.support.stored_totals import MONTHS, NOVEMBER, OCTOBER, odd_totals, totals_of_days
 
 
 @pytest.fixture
 def filled(store: Store) -> Store:
     with store.begin() as transaction:
-        totals.add(transaction, (total.sum() for total in _made(600)))
+        totals.add(transaction, (total.sum() for total in odd_totals(600)))
     return store
 
 
@@ -75,9 +51,15 @@ GROUPINGS = {
 }
 
 
-@pytest.mark.parametrize("named", GROUPINGS)
+# Only "it's" is told apart among those who have a team.
+GROUPINGS_OF = {name: grouping(snapshot, MONTHS) for name, snapshot in GROUPINGS.items()}
+GROUPINGS_OF["measuring"] = measuring(GROUPINGS["both"], MONTHS, frozenset({"it's"}))
+GROUPINGS_OF["measuring teams"] = measuring(GROUPINGS["both"], MONTHS, frozenset())
+
+
+@pytest.mark.parametrize("named", GROUPINGS_OF)
 def test_totals_are_summed_as_the_grouping_says(filled: Store, named: str) -> None:
-    kept = grouping(GROUPINGS[named], MONTHS)
+    kept = GROUPINGS_OF[named]
     with filled.read() as transaction:
         groups = origins.of_days(transaction, MONTHS, kept)
         assert groups, "something is stored"

@@ -6,9 +6,9 @@ from functools import cache
 
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
-from chargeback_worker.allocation.match import PRESENT, Claim
+from chargeback_worker.allocation.match import PRESENT, Claim, Condition
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.allocation.pool import Method, Pool
+from chargeback_worker.allocation.pool import Bearer, Method, Pool
 from chargeback_worker.allocation.rule import Rule
 
 
@@ -55,4 +55,12 @@ def says(rule: Rule) -> str:
     )
 
 
-METHOD = Method(claims, pools, says)
+def reaches(rule: Rule, bearer: Bearer) -> Claim | None:
+    """A team's is its own; a user bears what others used in their teams."""
+    if bearer.one.user is None:
+        return None
+    claim = claims(rule)
+    return replace(claim, teams=claim.teams & Condition.one_of(bearer.teams))
+
+
+METHOD = Method(claims, pools, says, reaches=reaches)

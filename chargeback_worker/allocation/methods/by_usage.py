@@ -1,13 +1,14 @@
 """Own usage stays with its owner; shared cost follows what the receivers used."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
-from chargeback_worker.allocation.match import Claim
+from chargeback_worker.allocation.match import MISSING, Claim
 from chargeback_worker.allocation.naming import first_few
 from chargeback_worker.allocation.pair import UNALLOCATED
-from chargeback_worker.allocation.pool import Method, Objection, Pool
+from chargeback_worker.allocation.pool import Bearer, Method, Objection, Pool
 from chargeback_worker.allocation.rule import Driver, Rule
 
 
@@ -49,4 +50,20 @@ def check(rule: Rule) -> Iterable[Objection]:
         )
 
 
-METHOD = Method(claims, pools, says, frozenset({"receivers", "driver", "driver_match"}), check)
+def reaches(rule: Rule, bearer: Bearer) -> Claim | None:
+    """Shared cost, where they may be among its receivers."""
+    if rule.receivers and not bearer.among(named.pair for named in rule.receivers):
+        return None
+    claim = rule.narrowed
+    return replace(claim, teams=claim.teams & MISSING, users=claim.users & MISSING)
+
+
+METHOD = Method(
+    claims,
+    pools,
+    says,
+    frozenset({"receivers", "driver", "driver_match"}),
+    check,
+    reaches=reaches,
+    measures=True,
+)

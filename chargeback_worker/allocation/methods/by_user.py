@@ -8,7 +8,7 @@ from chargeback_worker.allocation.drivers import Attributed, Drivers
 from chargeback_worker.allocation.match import PRESENT, Claim, Condition
 from chargeback_worker.allocation.naming import first_few
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.allocation.pool import Method, Pool
+from chargeback_worker.allocation.pool import Bearer, Method, Pool
 from chargeback_worker.allocation.rule import Rule
 
 
@@ -44,4 +44,9 @@ def says(rule: Rule) -> str:
     return f"gives {users} their own usage, and equally what it claims of others"
 
 
-METHOD = Method(claims, pools, says, frozenset({"user_ids"}))
+def reaches(rule: Rule, bearer: Bearer) -> Claim | None:
+    """It keeps the team, so only those named bear what is not their own."""
+    return claims(rule) if bearer.one.user in rule.user_ids else None
+
+
+METHOD = Method(claims, pools, says, frozenset({"user_ids"}), reaches=reaches)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
 from chargeback_worker.allocation.match import Claim
-from chargeback_worker.allocation.pool import Method, Pool
+from chargeback_worker.allocation.pool import Bearer, Method, Pool
 from chargeback_worker.allocation.rule import Rule
 
 
@@ -24,4 +24,8 @@ def says(rule: Rule) -> str:
     return "leaves usage with the team and user it belongs to, and what has no owner unallocated"
 
 
-METHOD = Method(claims, pools, says)
+def reaches(rule: Rule, bearer: Bearer) -> Claim | None:
+    return None
+
+
+METHOD = Method(claims, pools, says, reaches=reaches)

@@ -7,7 +7,7 @@ from chargeback_worker.allocation.drivers import Attributed, Drivers
 from chargeback_worker.allocation.match import Claim
 from chargeback_worker.allocation.naming import first_few
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.allocation.pool import Method, Objection, Pool
+from chargeback_worker.allocation.pool import Bearer, Method, Objection, Pool
 from chargeback_worker.allocation.rule import Rule
 
 
@@ -44,4 +44,8 @@ def _receivers(rule: Rule) -> list[Pair]:
     return named or ([] if rule.team_id is None else [Pair(team=rule.team_id)])
 
 
-METHOD = Method(claims, pools, says, frozenset({"user_ids", "receivers"}), check)
+def reaches(rule: Rule, bearer: Bearer) -> Claim | None:
+    return claims(rule) if bearer.among(_receivers(rule)) else None
+
+
+METHOD = Method(claims, pools, says, frozenset({"user_ids", "receivers"}), check, reaches=reaches)

@@ -6,7 +6,7 @@ from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.drivers import Attributed, Drivers
 from chargeback_worker.allocation.match import Claim
 from chargeback_worker.allocation.naming import first_few
-from chargeback_worker.allocation.pool import Method, Objection, Pool
+from chargeback_worker.allocation.pool import Bearer, Method, Objection, Pool
 from chargeback_worker.allocation.rule import Rule
 from chargeback_worker.money import NANO, plain
 
@@ -49,4 +49,8 @@ def check(rule: Rule) -> Iterable[Objection]:
         )
 
 
-METHOD = Method(claims, pools, says, frozenset({"split_percentages"}), check)
+def reaches(rule: Rule, bearer: Bearer) -> Claim | None:
+    return claims(rule) if bearer.among(share.receiver.pair for share in rule.split) else None
+
+
+METHOD = Method(claims, pools, says, frozenset({"split_percentages"}), check, reaches=reaches)
