@@ -32,9 +32,12 @@ def summary_of(
     user: str | None = None,
 ) -> Document:
     """The summary alone, of what one transaction sees."""
-    found = totals.summed(
-        transaction, days, ("resource_type", "agent_id", "labels"), team=team, user=user
-    )
+
+    def by(column: By) -> list[SummedUsage]:
+        return totals.summed(transaction, days, (column,), team=team, user=user)
+
+    # One by one: all at once there would be a row for every combination.
+    found = by("resource_type")
     labels = installation.labels(transaction)
     by_resource_type = _broken_down((row.key[0], row) for row in found)
     summary: Document = {
@@ -47,11 +50,12 @@ def summary_of(
         "mixed_units": len(by_resource_type) > 1,
         "record_count": sum(row.records for row in found),
         "by_resource_type": by_resource_type,
-        "by_agent": _broken_down((row.key[1], row) for row in found),
+        "by_agent": _broken_down((row.key[0], row) for row in by("agent_id")),
     }
     if labels:
+        by_labels = [(read_labels(row.key[0]), row) for row in by("labels")]
         summary["by_label"] = {
-            name: _broken_down((read_labels(row.key[2])[place], row) for row in found)
+            name: _broken_down((values[place], row) for values, row in by_labels)
             for place, name in enumerate(labels)
         }
     return summary
