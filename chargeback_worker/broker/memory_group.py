@@ -81,6 +81,7 @@ class MemoryReader:
         self._assigned: list[TopicPartition] = []
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
+        self._heard: dict[TopicPartition, int] = {}
         self._faults: deque[Exception] = deque()
         self._turn = 0
         self._broken: str | None = None
@@ -145,6 +146,7 @@ class MemoryReader:
         self._assigned = sorted(partitions)
         self._positions.clear()
         self._paused.clear()
+        self._heard.clear()
 
     def _fetch(self, max_records: int) -> dict[TopicPartition, list[Message]]:
         found: dict[TopicPartition, list[Message]] = {}
@@ -155,6 +157,7 @@ class MemoryReader:
             log = self._world.log(partition)
             if max_records == 0 or log is None or partition in self._paused:
                 continue
+            self._heard[partition] = log.end
             messages, self._positions[partition] = log.read(self._positions[partition], max_records)
             if messages:
                 found[partition] = messages
@@ -210,8 +213,7 @@ class MemoryConsumer(MemoryReader):
         self._paused.difference_update(partitions)
 
     def high_watermarks(self) -> dict[TopicPartition, int]:
-        logs = {partition: self._world.log(partition) for partition in self._assigned}
-        return {partition: log.end for partition, log in logs.items() if log is not None}
+        return dict(self._heard)
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         current = self._generation == self._group.generation

@@ -30,10 +30,11 @@ _INGEST: Final = (
     Measure(
         "chargeback_consumer_lag",
         "gauge",
-        "Messages of a partition of the usage topic that are not stored yet, as of the last fetch.",
+        "Messages of a partition of the usage topic that are not stored yet, up to its end.",
         "Divided by the rate of events it says how old the numbers are. Where it grows, add ingest"
-        " processes, up to the number of partitions. What came since the client last fetched from"
-        " the partition is not in it: with a database that is slow that may be much.",
+        " processes, up to the number of partitions. It grows too while the database is slow or"
+        " away, and in a stopped partition. The broker is asked for the end every 5 seconds; while"
+        " it is away, the last one stands.",
         _PARTITION,
     ),
     Measure(

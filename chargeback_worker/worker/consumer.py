@@ -28,6 +28,7 @@ from chargeback_worker.store import Store
 from chargeback_worker.usage.event import RawEvent, Reader, RefusedEvent
 from chargeback_worker.worker.background import Background, Worker
 from chargeback_worker.worker.gathered import Gathered
+from chargeback_worker.worker.lag import Ends, Lag
 from chargeback_worker.worker.learning import learn_keys
 from chargeback_worker.worker.lifecycle import BackOff, Beat
 from chargeback_worker.worker.positions import Positions
@@ -62,10 +63,16 @@ class UsageConsumer:
     now_us: Callable[[], int]
     writer: Callable[[], Worker[Ended]] = lambda: Background("ingest-writer")
     undecodable: Counter[tuple[TopicPartition, int]] = field(default_factory=Counter)
+    lag: Lag = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lag = Lag(self.metrics)
 
     def run(self, stop: threading.Event, beat: Beat) -> None:
         """Consume until `stop`. Raises what a person has to decide about."""
+        ends = Ends(self.broker, self.lag)
         threading.Thread(target=learn_keys, args=(self.store, stop), daemon=True).start()
+        threading.Thread(target=ends.watch, args=(stop,), name="ends", daemon=True).start()
         back_off = BackOff()
         while not stop.is_set():
             try:
@@ -108,7 +115,7 @@ class Session:
         self._settings = role.settings
         self._zone: ZoneInfo = role.settings.billing.zone
         self._committed_s = 0.0
-        self._shown = Shown(role.metrics)
+        self._shown = Shown(role.metrics, role.lag)
         self._gathered = Gathered(role.settings.ingest.batch_events, _BATCH_BYTES)
         self._writing = Writing(self._ingest, role.writer())
         self.positions = Positions(
@@ -140,12 +147,12 @@ class Session:
             raise
         except Unavailable as error:
             self._hold_all(error)
-            return
-        if not self.positions.waiting:
-            self._back_off.reset()
-        self._shown.lag(self.positions, self._consumer.high_watermarks())
-        if time.monotonic() - self._committed_s > _GROUP_COMMIT_S:
-            self.commit_group()
+        else:
+            if not self.positions.waiting:
+                self._back_off.reset()
+            if time.monotonic() - self._committed_s > _GROUP_COMMIT_S:
+                self.commit_group()
+        self._shown.partitions(self.positions, self._consumer.high_watermarks())
 
     def on_assigned(self, partitions: Collection[TopicPartition]) -> None:
         self._drop_all()
@@ -162,9 +169,8 @@ class Session:
     def commit_group(self) -> None:
         """Write the group's offsets: for lag displays, never read by us."""
         self._committed_s = time.monotonic()
-        self._consumer.commit(
-            {partition: held.stored for partition, held in self.positions.held.items()}
-        )
+        stored = self.positions.stored
+        self._consumer.commit({partition: stored[partition] for partition in self.positions.held})
 
     def end(self) -> None:
         """Let what is being written end; what is gathered behind it is read again by the next."""
@@ -310,9 +316,9 @@ class Session:
             _log.warning("batch dropped", action="position_taken", error=str(ended.taken))
             return False
         for partition, part in ended.parts.items():
-            if (held := self.positions.held.get(partition)) is not None:
+            if partition in self.positions.held:
                 assert part.new is not None
-                held.stored = part.new
+                self.positions.stored[partition] = part.new
         self._shown.committed(ended, now_us=self._role.now_us())
         # With a backlog the next batch is begun within the same turn, and no turn begins idle.
         self._beat(self._silence.trouble())

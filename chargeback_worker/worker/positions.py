@@ -27,13 +27,12 @@ _log = structlog.get_logger(__name__)
 class Partition:
     """One partition of ours.
 
-    It was read up to `expected`, and what the store has of it ends at `stored`.
-    `careful` counts the events still to be written each by itself, because the last attempts
-    failed; `trying` is set while one of them is noted as tried and not yet written.
+    It was read up to `expected`. `careful` counts the events still to be written each by itself,
+    because the last attempts failed; `trying` is set while one of them is noted as tried and not
+    yet written.
     """
 
     cursor_id: int
-    stored: int
     expected: int
     careful: int
     breaker: RefusalBreaker
@@ -53,6 +52,9 @@ class Positions:
     held: dict[TopicPartition, Partition] = field(default_factory=dict)
     waiting: set[TopicPartition] = field(default_factory=set)
     stopped: dict[TopicPartition, str] = field(default_factory=dict)
+    stored: dict[TopicPartition, int] = field(default_factory=dict)
+    """Where what the store has of each ends, as far as we know: also of one that waits or stopped,
+    but not of one whose position was never read."""
     joined: bool = False
     """Whether the group has said what is ours, be it nothing, since it last took it away."""
     # Kept when the group takes a partition away: it may come back before anybody has read on.
@@ -76,6 +78,7 @@ class Positions:
             self.held.pop(partition, None)
             self.waiting.discard(partition)
             self.stopped.pop(partition, None)
+            self.stored.pop(partition, None)
 
     def on_lost(self, partitions: Collection[TopicPartition]) -> None:
         _log.warning("partitions lost", action="lost", partitions=sorted(map(str, partitions)))
@@ -130,9 +133,9 @@ class Positions:
         self.waiting.discard(partition)
         self.stopped.pop(partition, None)
         share = self.limits.max_refused
+        self.stored[partition] = cursor.next_position
         self.held[partition] = Partition(
             cursor.cursor_id,
-            cursor.next_position,
             cursor.next_position,
             self.limits.batch_events if cursor.attempts >= offsets.ATTEMPTS_MAX else 0,
             RefusalBreaker(Fraction(share.share), share.run, share.window),

@@ -1,12 +1,13 @@
 """What the ingest role shows of itself: what it wrote, and how far each of its partitions is."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 
 import structlog
 
 from chargeback_worker.broker import TopicPartition
 from chargeback_worker.metrics import Metrics
 from chargeback_worker.pipeline.ingest import Outcome
+from chargeback_worker.worker.lag import Lag
 from chargeback_worker.worker.positions import Positions
 from chargeback_worker.worker.writing import Ended
 
@@ -16,8 +17,9 @@ _log = structlog.get_logger(__name__)
 class Shown:
     """The metrics of one consumer, which shows its own partitions and no other."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, lag: Lag) -> None:
         self._metrics = metrics
+        self._lag = lag
         self._partitions: set[TopicPartition] = set()
         self._has_committed = False
 
@@ -46,26 +48,23 @@ class Shown:
                 quarantined=tally.quarantined,
             )
 
-    def lag(self, positions: Positions, ends: Mapping[TopicPartition, int]) -> None:
-        """How far each partition is from its end, and which are stopped."""
-        now = positions.held.keys() | positions.stopped.keys()
-        self._only(now)
-        for partition in now:
-            labels = partition.topic, str(partition.partition)
-            held = positions.held.get(partition)
-            self._metrics.partition_stopped.labels(*labels).set(held is None)
-            if held is not None and partition in ends:
-                lag = max(0, ends[partition] - held.stored)
-                self._metrics.consumer_lag.labels(*labels).set(lag)
+    def partitions(self, positions: Positions, fetched: Mapping[TopicPartition, int]) -> None:
+        """Which are ours, how far each is stored of what there is, and which are stopped."""
+        self._lag.stands(positions.stored, fetched)
+        self._stopped(
+            dict.fromkeys(positions.held.keys() | positions.waiting, False)
+            | dict.fromkeys(positions.stopped, True)
+        )
 
     def hide(self) -> None:
         """The consumer has ended: what it showed of its partitions is no longer known."""
-        self._only(set())
+        self._lag.stands({}, {})
+        self._stopped({})
 
-    def _only(self, partitions: Set[TopicPartition]) -> None:
-        """Take out of the metrics what is shown of any other partition."""
-        for partition in self._partitions - partitions:
-            labels = partition.topic, str(partition.partition)
-            self._metrics.consumer_lag.remove(*labels)
-            self._metrics.partition_stopped.remove(*labels)
+    def _stopped(self, partitions: Mapping[TopicPartition, bool]) -> None:
+        gauge = self._metrics.partition_stopped
+        for gone in self._partitions - partitions.keys():
+            gauge.remove(gone.topic, str(gone.partition))
+        for partition, stopped in partitions.items():
+            gauge.labels(partition.topic, str(partition.partition)).set(stopped)
         self._partitions = set(partitions)

@@ -10,6 +10,7 @@ from chargeback_worker.broker import TopicPartition
 from chargeback_worker.metrics import Metrics
 from chargeback_worker.pipeline.ingest import IngestResult, Part, PartResult
 from chargeback_worker.store.cursors import Tally
+from chargeback_worker.worker.lag import Lag
 from chargeback_worker.worker.shown import Shown
 from chargeback_worker.worker.writing import Ended
 from tests.benchmarks.child import Found
@@ -21,13 +22,17 @@ def shown(events: int, size: int) -> Found:
     made = [_ended(parts(batch, range(PARTITIONS))) for batch in batches(events, size, 1)]
     partitions = [TopicPartition("usage", number) for number in range(PARTITIONS)]
     positions: Any = SimpleNamespace(
-        held={place: SimpleNamespace(stored=0) for place in partitions}, stopped=Counter()
+        stored=dict.fromkeys(partitions, 0),
+        held=dict.fromkeys(partitions),
+        waiting=set(),
+        stopped=Counter(),
     )
-    of_worker, ends = Shown(Metrics("bench")), dict.fromkeys(partitions, events)
+    metrics = Metrics("bench")
+    of_worker, ends = Shown(metrics, Lag(metrics)), dict.fromkeys(partitions, events)
     began = process_time()
     for ended in made:
         of_worker.committed(ended, now_us=NOW_US)
-        of_worker.lag(positions, ends)
+        of_worker.partitions(positions, ends)
     return {"shown_us": 1e6 * (process_time() - began) / events}
 
 

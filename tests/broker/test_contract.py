@@ -132,6 +132,17 @@ def test_the_beginning_is_after_what_retention_dropped(site: Site) -> None:
     consumer.close()
 
 
+def test_where_partitions_end_is_told_to_a_reader_that_reads_none_of_them(site: Site) -> None:
+    topic = make_topic(site.broker, 2)
+    both = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
+    reader = site.broker.reader()
+    send_all(site.broker, topic, [b"a", b"b"], 1)
+    assert reader.end_offsets(both) == {both[0]: 0, both[1]: 2}
+    send_all(site.broker, topic, [b"c"], 1)
+    assert reader.end_offsets(both) == {both[0]: 0, both[1]: 3}
+    reader.close()
+
+
 def test_an_offset_that_the_broker_dropped_is_named_and_not_skipped(site: Site) -> None:
     topic = make_topic(site.broker)
     partition = TopicPartition(topic, 0)

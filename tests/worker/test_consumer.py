@@ -21,8 +21,10 @@ from chargeback_worker.store.dialects.sqlite_errors import DatabaseUnusable
 from chargeback_worker.usage.event import Grain, Reader
 from chargeback_worker.worker import silence
 from chargeback_worker.worker.consumer import Session, UsageConsumer
+from chargeback_worker.worker.lag import Ends
 from chargeback_worker.worker.lifecycle import BackOff
 from tests.support.at_once import AtOnce
+from tests.support.sites import subscribed
 
 TOPIC = "usage-events"
 NOW_US = 1_800_000_000_000_000
@@ -503,6 +505,84 @@ def test_a_session_that_ended_shows_no_lag_of_partitions_that_are_not_its_own(ri
     assert b"chargeback_consumer_lag{" in rig.metrics.exposition()
     session.abandon()
     assert b"chargeback_consumer_lag{" not in rig.metrics.exposition()
+
+
+def _lags(rig: Rig) -> dict[str, float]:
+    (family,) = rig.metrics.consumer_lag.collect()
+    return {sample.labels["partition"]: sample.value for sample in family.samples}
+
+
+def test_what_came_since_the_last_fetch_counts_as_lag_once_the_broker_is_asked(rig: Rig) -> None:
+    role = rig.role()
+    session, ends = rig.session(role), Ends(rig.broker, role.lag)
+    rig.put(1)
+    _turn(session)
+    assert _lags(rig) == {"0": 0, "1": 0}
+    rig.put(2, 3)
+    rig.put(4, partition=1)
+    ends.ask()
+    assert _lags(rig) == {"0": 2, "1": 1}
+    _turn(session)
+    assert _lags(rig) == {"0": 0, "1": 0}
+
+
+def test_a_partition_that_waits_for_the_store_keeps_its_lag_and_it_grows(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = rig.role()
+    session, ends = rig.session(role), Ends(rig.broker, role.lag)
+    _turn(session)
+    rig.put(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "ingest", _unavailable)
+        patch.setattr(offsets, "take_partition", _unavailable)
+        _turn(session)
+        assert session.positions.waiting
+        assert _lags(rig) == {"0": 1, "1": 0}
+        rig.put(2, 3)
+        ends.ask()
+        assert _lags(rig) == {"0": 3, "1": 0}
+    _turn(session)
+    assert _lags(rig) == {"0": 0, "1": 0}
+
+
+def test_a_stopped_partition_shows_what_waits_in_it(rig: Rig) -> None:
+    rig.settings = Settings(ingest=Ingest(max_refused=MaxRefused(run=5)))
+    role = rig.role()
+    session, ends = rig.session(role), Ends(rig.broker, role.lag)
+    for _ in range(5):
+        rig.broker.put(TOPIC, b"{broken", partition=0)
+    _turn(session)
+    assert session.positions.stopped
+    rig.put(1, 2)
+    ends.ask()
+    assert _lags(rig) == {"0": 7, "1": 0}
+
+
+def test_while_the_broker_is_away_the_last_known_end_stands(rig: Rig) -> None:
+    role = rig.role()
+    session, ends = rig.session(role), Ends(rig.broker, role.lag)
+    _turn(session)
+    rig.put(1, 2)
+    ends.ask()
+    rig.broker.away = True
+    ends.ask()
+    _turn(session)
+    assert _lags(rig) == {"0": 2, "1": 0}
+    rig.broker.away = False
+    _turn(session)
+    assert _lags(rig) == {"0": 0, "1": 0}
+
+
+def test_partitions_that_were_given_up_show_no_lag(rig: Rig) -> None:
+    role = rig.role()
+    session, ends = rig.session(role), Ends(rig.broker, role.lag)
+    _turn(session)
+    other, _ = subscribed(rig.broker, TOPIC, "chargeback")
+    other.poll(0, 1)
+    _turn(session)
+    ends.ask()
+    assert _lags(rig) == {"0": 0}
 
 
 def _stop_after(stop: threading.Event, beats: int) -> Callable[..., None]:

@@ -1,6 +1,7 @@
 """The ingest role on Apache Kafka: what only a real client and a real broker do."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,11 @@ from chargeback_worker.broker.kafka import KafkaBroker, Patience
 from chargeback_worker.broker.kafka_consumer import KafkaConsumer
 from chargeback_worker.metrics import Metrics
 from chargeback_worker.pipeline import offsets
-from chargeback_worker.settings import Kafka, Settings
+from chargeback_worker.settings import Ingest, Kafka, Settings
 from chargeback_worker.store import Store, cursors, schema
 from chargeback_worker.store.cursors import Cursor, Door
 from chargeback_worker.usage.event import Grain, Reader
-from chargeback_worker.worker import silence
+from chargeback_worker.worker import lag, silence
 from chargeback_worker.worker.consumer import Session, UsageConsumer
 from chargeback_worker.worker.lifecycle import BackOff
 from tests.support.brokers import BrokerServer
@@ -34,9 +35,11 @@ class Rig:
     broker: KafkaBroker
     topic: str
     beats: list[str | None] = field(default_factory=list)
+    batch_events: int = 12_000
 
     def role(self) -> UsageConsumer:
-        settings = Settings(kafka=Kafka(usage_topic=self.topic, group_id=self.topic))
+        kafka = Kafka(usage_topic=self.topic, group_id=self.topic)
+        settings = Settings(kafka=kafka, ingest=Ingest(batch_events=self.batch_events))
         reader, metrics = Reader(Grain("UTC")), Metrics("test")
         return UsageConsumer(self.store, self.broker, settings, reader, metrics, lambda: NOW_US)
 
@@ -123,6 +126,41 @@ def test_a_batch_that_is_never_decoded_stops_its_partition_after_three_attempts_
     assert f"{place}:1 cannot be decoded" in str(stopped.stopped)
 
 
+def test_lag_counts_what_is_not_stored_while_the_database_is_held_up_and_falls_to_nothing_after(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "_ASK_S", 0.1)
+    # One event is written, one is gathered behind it, and then the role waits and polls no more.
+    rig.batch_events = 1
+    role, stop = rig.role(), threading.Event()
+
+    def shown() -> dict[str, float]:
+        (family,) = role.metrics.consumer_lag.collect()
+        return {sample.labels["partition"]: sample.value for sample in family.samples}
+
+    def comes_to(first: int, second: int) -> None:
+        wanted = {"0": first, "1": second}
+        _until(lambda: shown() == wanted, lambda: time.sleep(0.1), turns=600)
+
+    thread = threading.Thread(target=role.run, args=(stop, rig.beat))
+    thread.start()
+    try:
+        comes_to(0, 0)
+        with rig.store.begin():
+            rig.put(1, 2, 3, partition=0)
+            comes_to(3, 0)
+            rig.put(4, 5, partition=0)
+            rig.put(6, partition=1)
+            comes_to(5, 1)
+            assert sum(cursor.tally.consumed for cursor in rig.cursors().values()) == 0
+        comes_to(0, 0)
+        assert sum(cursor.tally.accepted for cursor in rig.cursors().values()) == 6
+    finally:
+        stop.set()
+        thread.join(60)
+    assert shown() == {}
+
+
 def test_a_partition_that_the_client_has_lost_unheard_discards_the_consumer(rig: Rig) -> None:
     session, consumer = rig.session()
     lost = next(iter(session.positions.held))
@@ -142,10 +180,21 @@ def test_a_broker_that_is_away_is_told_though_a_poll_is_only_silent(
     session, consumer = rig.session()
     session.turn()
     assert rig.beats[-1] is None
+    of_session = session._role.lag
+    ends = lag.Ends(KafkaBroker(kafka.bootstrap_servers, patience=Patience(answer_s=1)), of_session)
+    place = TopicPartition(rig.topic, 0)
+    ends.ask()
+    known = of_session._asked
+    assert known[place] == 0
     kafka.stop()
     try:
         _until(lambda: "did not answer" in str(rig.beats[-1]), session.turn)
+        ends.ask()
+        assert of_session._asked == known
     finally:
         kafka.start()
     _until(lambda: rig.beats[-1] is None, session.turn)
+    rig.put(1, partition=0)
+    _until(lambda: of_session._asked.get(place) == 1, ends.ask)
+    ends.close()
     consumer.close()

@@ -134,7 +134,7 @@ def test_what_is_gathered_meanwhile_is_written_next(rig: Rig) -> None:
     rig.let()
     session.turn()
     assert rig.tally == Tally(accepted=2)
-    assert session.positions.held[PLACE].stored == 2
+    assert session.positions.stored[PLACE] == 2
     rig.put(3)
     rig.drain(session)
     assert rig.tally == Tally(accepted=7)
