@@ -204,6 +204,12 @@ class Broker(Protocol):
     def describe(self, topic: str) -> TopicDescription | None:
         """What is known of a topic, or None when there is none of this name."""
 
+    def clock_ms(self) -> int | None:
+        """The time by the clock of the cluster's controller, in milliseconds since 1970.
+
+        None where the broker does not tell it, or not to us.
+        """
+
     def create_topic(
         self, name: str, partitions: int, config: Mapping[str, str] | None = None
     ) -> bool:

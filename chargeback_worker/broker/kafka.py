@@ -40,6 +40,7 @@ from chargeback_worker.errors import ChargebackError
 T = TypeVar("T")
 
 _NO_SUCH_GROUP = kafka.errors.GroupIdNotFoundError.__name__
+_MAY_NOT = (kafka.errors.AuthorizationError, kafka.errors.UnsupportedVersionError)
 _NOT_READY = (
     kafka.errors.NotCoordinatorError,
     kafka.errors.CoordinatorNotAvailableError,
@@ -123,12 +124,11 @@ class KafkaBroker:
         )
 
     def describe_group(self, group_id: str) -> GroupDescription | None:
-        unknown = (kafka.errors.AuthorizationError, kafka.errors.UnsupportedVersionError)
         try:
             found = self._when_ready(
-                lambda admin: admin.describe_groups([group_id])[group_id], *unknown
+                lambda admin: admin.describe_groups([group_id])[group_id], *_MAY_NOT
             )
-        except unknown:
+        except _MAY_NOT:
             return None
         if found["error"] and _NO_SUCH_GROUP not in found["error"]:
             return None
@@ -137,6 +137,13 @@ class KafkaBroker:
             for member in found["members"]
         ]
         return GroupDescription(found["group_state"] or "Dead", tuple(members))
+
+    def clock_ms(self) -> int | None:
+        try:
+            found = self._ask(lambda admin: admin.describe_metadata_quorum(), *_MAY_NOT)
+        except _MAY_NOT:
+            return None
+        return _time_of_leader(found)
 
     def create_topic(
         self, name: str, partitions: int, config: Mapping[str, str] | None = None
@@ -193,8 +200,7 @@ class KafkaBroker:
         try:
             found = self._ask(
                 lambda admin: admin.describe_configs([wanted], config_filter="all"),
-                kafka.errors.AuthorizationError,
-                kafka.errors.UnsupportedVersionError,
+                *_MAY_NOT,
             )
         except kafka.errors.KafkaError:
             # It is shown where it can be known; not every broker or user may ask for it.
@@ -268,3 +274,15 @@ class KafkaBroker:
 
 def _least_replicas(partitions: Sequence[Mapping[str, Any]]) -> int | None:
     return min((len(one.get("replica_nodes") or ()) for one in partitions), default=None) or None
+
+
+def _time_of_leader(quorum: Mapping[str, Any]) -> int | None:
+    """The one answer that tells a broker's own time without a message being written: who leads the
+    quorum has caught up with itself as of now. Before Kafka 3.3 it tells none."""
+    for topic in quorum["topics"]:
+        for partition in topic["partitions"]:
+            for voter in partition["current_voters"]:
+                at_ms = voter.get("last_caught_up_timestamp") or -1
+                if voter["replica_id"] == partition["leader_id"] and at_ms >= 0:
+                    return int(at_ms)
+    return None

@@ -54,9 +54,13 @@ class _Topic:
 
 @dataclass
 class MemoryBroker:
-    """The topics and the groups; `now_ms` is the time that messages get."""
+    """The topics and the groups; `now_ms` is the time that messages get.
+
+    `clock` is the time that it tells who asks, None as one that tells none.
+    """
 
     now_ms: int = 0
+    clock: int | None = None
     away: bool = False
     forgets_failed_listeners: bool = False
     _topics: dict[str, _Topic] = field(default_factory=dict)
@@ -102,6 +106,10 @@ class MemoryBroker:
         self._answer()
         members = [GroupMember("memory", one.instance_id) for one in self.group(group_id).members]
         return GroupDescription("Stable" if members else "Empty", tuple(members))
+
+    def clock_ms(self) -> int | None:
+        self._answer()
+        return self.clock
 
     def create_topic(
         self, name: str, partitions: int, config: Mapping[str, str] | None = None

@@ -1,5 +1,6 @@
 """What every broker keeps: in memory, the embedded one, and Apache Kafka."""
 
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
@@ -333,6 +334,16 @@ def test_a_paused_partition_waits_without_losing_its_place(site: Site) -> None:
     consumer.resume([held])
     assert values(gather(consumer, 1)) == [b"held"]
     consumer.close()
+
+
+def test_the_broker_tells_its_own_time_or_none(site: Site) -> None:
+    found = site.broker.clock_ms()
+    if isinstance(site, WireSite) and site.knows_topic_ids:
+        assert found is not None
+        # It may be another machine's.
+        assert abs(found - time.time_ns() // 1_000_000) < 60_000
+    else:
+        assert found is None
 
 
 def test_a_topic_is_described_with_its_settings(site: Site) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import kafka as client_library
 import pytest
+from kafka.errors import ClusterAuthorizationFailedError, UnsupportedVersionError
 
 from chargeback_worker.broker import TopicPartition, kafka_consumer
 from chargeback_worker.broker.errors import (
@@ -194,6 +195,17 @@ def test_a_join_that_a_short_poll_leaves_under_way_is_not_forgotten(broker: Kafk
     until(lambda: consumer.poll(0.3, 10) or ("assigned", [0, 1]) in places.heard)
     until(lambda: consumer.poll(0.3, 10) or group._heartbeat_enabled)
     consumer.close()
+
+
+@pytest.mark.parametrize("refusal", [ClusterAuthorizationFailedError, UnsupportedVersionError])
+def test_a_broker_that_may_not_or_cannot_tell_its_time_tells_none(
+    broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch, refusal: type[Exception]
+) -> None:
+    def refused(admin: Any) -> None:
+        raise refusal("no")
+
+    monkeypatch.setattr(client_library.KafkaAdminClient, "describe_metadata_quorum", refused)
+    assert broker.clock_ms() is None
 
 
 def test_a_poll_that_waits_can_be_woken(broker: KafkaBroker) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chargeback_worker import app
 from chargeback_worker.broker.memory import MemoryBroker
 from tests.support.command import Command
 
@@ -40,6 +41,20 @@ def test_all_is_well(healthy: Command, memory_broker: MemoryBroker) -> None:
 def test_a_broker_that_is_away_ends_with_4(healthy: Command, memory_broker: MemoryBroker) -> None:
     memory_broker.away = True
     assert _found(healthy, 4)["broker"][0][0] == "fail"
+
+
+def test_the_time_of_the_broker_is_compared_where_it_is_told(
+    healthy: Command, memory_broker: MemoryBroker
+) -> None:
+    untold = ("ok", "the broker does not tell what time it is")
+    assert untold in _found(healthy)["clock"]
+    memory_broker.clock = app.now_us() // 1000
+    agrees = ("ok", "that of the brokers' controller and ours agree to 5 s")
+    assert agrees in _found(healthy)["clock"]
+    for ahead_ms, told in ((3_600_000, "s ahead of that"), (-3_600_000, "s behind that")):
+        memory_broker.clock = app.now_us() // 1000 + ahead_ms
+        [(level, detail)] = [row for row in _found(healthy)["clock"] if row[0] != "ok"]
+        assert (level, told in detail) == ("warn", True), detail
 
 
 def test_missing_topics_end_with_3(chargeback: Command, memory_broker: MemoryBroker) -> None:

@@ -110,6 +110,10 @@ def _other_clock(body: Body) -> None:
     body.patch.setattr(Transaction, "now_us", lambda self: app.now_us() - 60_000_000)
 
 
+def _other_time(body: Body) -> None:
+    body.broker.clock = app.now_us() // 1000 - 60_000
+
+
 def _broker_away(body: Body) -> None:
     body.broker.away = True
 
@@ -186,6 +190,7 @@ SICK: dict[Fault, tuple[int, Sick]] = {
     Fault.GRAIN_DIFFERS: (3, lambda body: body.command.having("--set", "grain.labels=model")),
     Fault.CLOCK_DIFFERS: (0, _other_clock),
     Fault.BROKER_AWAY: (4, _broker_away),
+    Fault.BROKER_CLOCK_DIFFERS: (0, _other_time),
     Fault.TOPIC_MISSING: (3, _no_topic),
     Fault.TOPIC_FORGETS: (3, lambda body: body.configure("invoices", cleanup_policy="compact")),
     Fault.TOPIC_KEEPS_BRIEFLY: (0, lambda body: body.configure("invoices", retention_ms="3600000")),

@@ -7,7 +7,8 @@ import typer
 from chargeback_worker import app
 from chargeback_worker.cli.doctor.books import books_are_of_their_topics, keys_fit, nothing_waits
 from chargeback_worker.cli.doctor.broker import broker_answers, group_reads, topics_fit
-from chargeback_worker.cli.doctor.database import clocks_agree, database_answers
+from chargeback_worker.cli.doctor.clocks import broker_keeps_our_time, database_keeps_our_time
+from chargeback_worker.cli.doctor.database import database_answers
 from chargeback_worker.cli.doctor.finding import Check, Fault, Finding, Level, Patient, failed, ok
 from chargeback_worker.cli.doctor.ingest import nothing_is_refused, positions_move
 from chargeback_worker.cli.doctor.machine import (
@@ -29,8 +30,9 @@ CHECKS: tuple[tuple[str, Fault, Check], ...] = (
     ("time zone", Fault.TIME_ZONE_UNKNOWN, time_zone_is_known),
     ("disk", Fault.DISK_MISSING, disk_has_room),
     ("database", Fault.DATABASE_AWAY, database_answers),
-    ("clock", Fault.DATABASE_AWAY, clocks_agree),
+    ("clock", Fault.DATABASE_AWAY, database_keeps_our_time),
     ("broker", Fault.BROKER_AWAY, broker_answers),
+    ("clock", Fault.BROKER_AWAY, broker_keeps_our_time),
     ("topic", Fault.BROKER_AWAY, topics_fit),
     ("group", Fault.BROKER_AWAY, group_reads),
     ("ingest", Fault.BROKER_AWAY, positions_move),
@@ -52,7 +54,7 @@ _COLUMNS = (
 def doctor(context: typer.Context, output: Output = Format.TABLE) -> None:
     """Look at everything that the worker needs, and change nothing.
 
-    Versions, settings, time zone, disk, database, schema and clock, broker, topics and group, lag,
+    Versions, settings, time zone, disk, database, schema, clocks, broker, topics and group, lag,
     refused usage, months, messages and keys. Exit code 3 if a setting is at fault, 4 if something
     does not answer, else 0.
     """

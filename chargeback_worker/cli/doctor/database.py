@@ -1,16 +1,12 @@
-"""The database: it answers, its schema and grain are ours, and its clock is this machine's."""
+"""The database: it answers, and its schema and grain are ours."""
 
 from collections.abc import Iterator
 
-from chargeback_worker import app
 from chargeback_worker.cli.doctor.finding import Fault, Finding, Patient, failed, ok, warn
 from chargeback_worker.cli.doctor.machine import sqlite_path
 from chargeback_worker.errors import Misconfigured
 from chargeback_worker.store import installation, schema
 from chargeback_worker.usage.event import Grain
-
-# Usage is refused as from the future, months are closed and leases lapse by these clocks.
-CLOCK_DIFFERS_US = 5_000_000
 
 
 def database_answers(patient: Patient) -> Iterator[Finding]:
@@ -59,20 +55,3 @@ def _grain_fits(stored: Grain, wanted: Grain) -> Finding:
             return failed("grain", Fault.GRAIN_DIFFERS, error)
     labels = ", ".join(stored.labels) or "none"
     return ok("grain", f"time zone {stored.timezone}, labels {labels}")
-
-
-def clocks_agree(patient: Patient) -> Iterator[Finding]:
-    if not patient.has_books:
-        return
-    before = app.now_us()
-    theirs = patient.world.closing_now_us()
-    after = app.now_us()
-    # It was read somewhere between the two.
-    ahead = max(theirs - after, before - theirs, 0)
-    which = "ahead of" if theirs > after else "behind"
-    if ahead > CLOCK_DIFFERS_US:
-        detail = f"the database's clock is {ahead / 1e6:.1f} s {which} that of this machine"
-        fix = "Let both keep time by NTP: months are closed, and leases lapse, by these clocks."
-        yield warn("clock", Fault.CLOCK_DIFFERS, detail, fix)
-    else:
-        yield ok("clock", f"the database's and ours agree to {CLOCK_DIFFERS_US // 1_000_000} s")

@@ -35,6 +35,7 @@ class Fault(StrEnum):
     GRAIN_DIFFERS = "grain-differs"
     CLOCK_DIFFERS = "clock-differs"
     BROKER_AWAY = "broker-away"
+    BROKER_CLOCK_DIFFERS = "broker-clock-differs"
     TOPIC_MISSING = "topic-missing"
     TOPIC_FORGETS = "topic-forgets"
     TOPIC_KEEPS_BRIEFLY = "topic-keeps-briefly"
