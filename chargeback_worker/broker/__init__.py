@@ -78,7 +78,14 @@ class GroupDescription:
     members: tuple[GroupMember, ...]
 
 
-WATCHED_SETTINGS = ("cleanup.policy", "max.message.bytes", "min.insync.replicas", "retention.ms")
+WATCHED_SETTINGS = (
+    "cleanup.policy",
+    "max.message.bytes",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.type",
+    "min.insync.replicas",
+    "retention.ms",
+)
 
 
 class AssignmentListener(Protocol):

@@ -31,6 +31,7 @@ from chargeback_worker.broker.memory_log import PartitionLog, Transaction
 _DEFAULT_CONFIG = {
     "cleanup.policy": "delete",
     "max.message.bytes": "1048588",
+    "message.timestamp.type": "CreateTime",
     "min.insync.replicas": "1",
     "retention.ms": "604800000",
 }

@@ -1,5 +1,6 @@
 """`chargeback topics create`: the two topics, for brokers that do not make them."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from chargeback_worker.cli.session import session
 topics = typer.Typer(help="The topics of usage and of invoices.", no_args_is_help=True)
 
 PARTITIONS = 4
+_BY_ARRIVAL = {"message.timestamp.type": "LogAppendTime"}
 _COLUMNS = (
     Column("topic", "Topic"),
     number("partitions", "Partitions"),
@@ -31,21 +33,23 @@ def create(
 ) -> None:
     """Make the usage topic and the invoices topic where they are missing.
 
-    The broker's own defaults decide on replication and retention. A topic that is there stays as
-    it is.
+    The broker's own defaults decide on replication and retention, but usage is kept from when it
+    came (LogAppendTime), whatever time its emitter gives. A topic that is there stays as it is.
     """
     settings = session(context).settings()
     broker = app.open_broker(settings)
     try:
-        names = (settings.kafka.usage_topic, settings.kafka.invoices_topic)
-        rows = [_made(broker, name, partitions) for name in names]
+        rows = [
+            _made(broker, settings.kafka.usage_topic, partitions, _BY_ARRIVAL),
+            _made(broker, settings.kafka.invoices_topic, partitions, {}),
+        ]
     finally:
         broker.close()
     show({"topics": rows}, output, rows=rows, columns=_COLUMNS)
 
 
-def _made(broker: Broker, name: str, partitions: int) -> dict[str, Any]:
-    created = broker.create_topic(name, partitions)
+def _made(broker: Broker, name: str, partitions: int, config: Mapping[str, str]) -> dict[str, Any]:
+    created = broker.create_topic(name, partitions, config)
     found = broker.describe(name)
     return {
         "topic": name,

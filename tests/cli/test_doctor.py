@@ -12,8 +12,7 @@ from tests.support.command import Command
 @pytest.fixture
 def healthy(chargeback: Command, memory_broker: MemoryBroker) -> Command:
     chargeback.ok("periods")
-    for topic in ("usage-events", "invoices"):
-        memory_broker.create_topic(topic, 2)
+    chargeback.ok("topics", "create", "--partitions", "2")
     return chargeback
 
 
@@ -66,10 +65,42 @@ def test_missing_topics_end_with_3(chargeback: Command, memory_broker: MemoryBro
 def test_a_usage_topic_that_forgets_ends_with_3(
     chargeback: Command, memory_broker: MemoryBroker
 ) -> None:
-    memory_broker.create_topic("usage-events", 1, {"cleanup.policy": "compact"})
+    forgets = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime"}
+    memory_broker.create_topic("usage-events", 1, forgets)
     memory_broker.create_topic("invoices", 1, {"retention.ms": "3600000"})
     rows = _found(chargeback, 3)["topic"]
     assert [level for level, _ in rows] == ["ok", "fail", "ok", "warn"]
+
+
+@pytest.mark.parametrize(
+    ("config", "warned"),
+    [
+        ({"message.timestamp.type": "CreateTime"}, True),
+        ({"message.timestamp.before.max.ms": str(2**63 - 1)}, True),
+        ({"message.timestamp.type": "LogAppendTime"}, False),
+        ({"retention.ms": "-1"}, False),
+        # What is older than it may be is refused, which its emitter hears of.
+        ({"message.timestamp.before.max.ms": "604800000"}, False),
+    ],
+)
+def test_usage_that_may_be_deleted_unread_for_its_emitters_time_is_warned_of(
+    chargeback: Command, memory_broker: MemoryBroker, config: dict[str, str], warned: bool
+) -> None:
+    by_emitter = {"message.timestamp.type": "CreateTime"}
+    memory_broker.create_topic("usage-events", 1, by_emitter | config)
+    memory_broker.create_topic("invoices", 1, by_emitter)
+    rows = [detail for level, detail in _found(chargeback)["topic"] if level != "ok"]
+    assert [detail.split(":")[0] for detail in rows] == (
+        ["usage-events goes by the time that an emitter gives"] if warned else []
+    )
+
+
+def test_topics_that_we_make_are_well(chargeback: Command, memory_broker: MemoryBroker) -> None:
+    chargeback.ok("topics", "create")
+    assert {level for level, _ in _found(chargeback)["topic"]} == {"ok"}
+    found = memory_broker.describe("usage-events")
+    assert found is not None
+    assert found.config["message.timestamp.type"] == "LogAppendTime"
 
 
 def test_every_wrong_setting_is_a_line(memory_broker: MemoryBroker) -> None:

@@ -194,6 +194,10 @@ SICK: dict[Fault, tuple[int, Sick]] = {
     Fault.TOPIC_MISSING: (3, _no_topic),
     Fault.TOPIC_FORGETS: (3, lambda body: body.configure("invoices", cleanup_policy="compact")),
     Fault.TOPIC_KEEPS_BRIEFLY: (0, lambda body: body.configure("invoices", retention_ms="3600000")),
+    Fault.TOPIC_TRUSTS_TIMES: (
+        0,
+        lambda body: body.configure("usage-events", message_timestamp_type="CreateTime"),
+    ),
     Fault.TOPIC_TAKES_LITTLE: (
         0,
         lambda body: body.configure("usage-events", max_message_bytes="1000"),
@@ -228,8 +232,7 @@ def body(
     tmp_path: Path,
 ) -> Iterator[Body]:
     chargeback.ok("periods")
-    for topic in ("usage-events", "invoices"):
-        memory_broker.create_topic(topic, 2)
+    chargeback.ok("topics", "create", "--partitions", "2")
     body = Body(chargeback, memory_broker, monkeypatch, usage_file, tmp_path)
     yield body
     body.write(lambda transaction: [transaction.execute(sa.text(s)) for s in body.afterwards])

@@ -13,6 +13,7 @@ from chargeback_worker.usage.event import EVENT_BYTES_MAX
 RETENTION_LOW_MS = 7 * 24 * 3600 * 1000
 # An invoice with a few hundred lines has so many bytes; an event at most EVENT_BYTES_MAX.
 INVOICE_BYTES = 256 * 1024
+_NO_LIMIT = str(2**63 - 1)
 _MOVING = ("PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling")
 
 
@@ -41,11 +42,14 @@ def topics_fit(patient: Patient) -> Iterator[Finding]:
         yield from _keeps_messages(found)
         yield from _takes_messages(found, least)
         yield from _survives(found)
+        if topic == kafka.usage_topic:
+            yield from _knows_how_old(found)
 
 
 def _described(topic: TopicDescription) -> str:
     replicas = "" if topic.replicas is None else f", {topic.replicas} replicas"
-    config = ", ".join(f"{name}={value}" for name, value in sorted(topic.config.items()))
+    said = sorted(topic.config.items())
+    config = ", ".join(f"{name}={value}" for name, value in said if value != _NO_LIMIT)
     return f"{topic.name}, {topic.partitions} partitions{replicas}{config and f' ({config})'}"
 
 
@@ -81,6 +85,20 @@ def _keeps_messages(topic: TopicDescription) -> Iterator[Finding]:
         detail = f"{topic.name} keeps its messages for {kept} only"
         fix = "Raise retention.ms to longer than any outage may last."
         yield warn("topic", Fault.TOPIC_KEEPS_BRIEFLY, detail, fix)
+
+
+def _knows_how_old(topic: TopicDescription) -> Iterator[Finding]:
+    """Our own messages carry the time at which they are sent; an emitter may give any."""
+    kept_ms = int(topic.config.get("retention.ms", -1))
+    taken_ms = int(topic.config.get("message.timestamp.before.max.ms", _NO_LIMIT))
+    told = topic.config.get("message.timestamp.type") == "CreateTime"
+    if told and 0 <= kept_ms < taken_ms:
+        kept = duration_text(timedelta(milliseconds=kept_ms))
+        detail = f"{topic.name} goes by the time that an emitter gives: what it dates back by more"
+        detail += f" than {kept} is taken, and deleted though nobody has read it"
+        fix = f"Set message.timestamp.type of {topic.name} to LogAppendTime: we read the event's"
+        fix += " own time."
+        yield warn("topic", Fault.TOPIC_TRUSTS_TIMES, detail, fix)
 
 
 def _takes_messages(topic: TopicDescription, least: int) -> Iterator[Finding]:

@@ -39,6 +39,7 @@ class Fault(StrEnum):
     TOPIC_MISSING = "topic-missing"
     TOPIC_FORGETS = "topic-forgets"
     TOPIC_KEEPS_BRIEFLY = "topic-keeps-briefly"
+    TOPIC_TRUSTS_TIMES = "topic-trusts-times"
     TOPIC_TAKES_LITTLE = "topic-takes-little"
     TOPIC_HAS_ONE_COPY = "topic-has-one-copy"
     TOPIC_CANNOT_BE_WRITTEN = "topic-cannot-be-written"
