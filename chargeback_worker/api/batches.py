@@ -15,7 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from chargeback_worker.api.access import Caller
-from chargeback_worker.api.refusals import BodyUnreadable, OutOfScope, TooManyItems
+from chargeback_worker.api.in_time import in_time
+from chargeback_worker.api.refusals import BodyUnreadable, OutOfScope, StillUnderWay, TooManyItems
 from chargeback_worker.api.repeated import made_id
 from chargeback_worker.app.recording import Recorder, UsageConflict
 from chargeback_worker.invoicing.document import encode
@@ -49,8 +50,8 @@ class Batch:
     _results: IO[bytes] = field(default_factory=_spool)
 
     async def take(self, values: AsyncIterator[bytes]) -> None:
-        """Store all of them. Raises TooManyItems, and Unavailable: what was stored until then
-        stays, and is a duplicate when it is sent again."""
+        """Store all of them. Raises TooManyItems, and Unavailable, where a transaction does not end
+        in time too: what was stored until then stays, and is a duplicate when it is sent again."""
         async for value in values:
             if self._index + len(self._values) == EVENTS_MAX:
                 await self._store()
@@ -83,10 +84,24 @@ class Batch:
             self.close()
 
     async def _store(self) -> None:
-        if self._values:
-            await run_in_threadpool(self._store_now)
+        if not self._values:
+            return
+        seconds = self.recorder.app.settings.api.request_timeout.total_seconds()
+        try:
+            await in_time(self._stored(self._results), seconds, StillUnderWay)
+        except StillUnderWay:
+            # The thread tells into that file yet; it is not for us to close under it.
+            self._results = _spool()
+            raise
 
-    def _store_now(self) -> None:
+    async def _stored(self, results: IO[bytes]) -> None:
+        try:
+            await run_in_threadpool(self._store_now, results)
+        finally:
+            if results is not self._results:
+                results.close()
+
+    def _store_now(self, results: IO[bytes]) -> None:
         values, self._values, self._size = self._values, [], 0
         first, self._index = self._index, self._index + len(values)
         at_us = self.recorder.now_us()
@@ -107,7 +122,7 @@ class Batch:
             for (place, _, event), outcome in zip(sound, outcomes, strict=True):
                 error = UsageConflict(event).message if outcome is Outcome.CONFLICT else None
                 told[place] = (outcome.value, event.usage_id, error)
-        self._tell(first, told)
+        self._tell(first, told, results)
 
     def _refusal(self, read: UsageEvent | RefusedEvent) -> str | None:
         if isinstance(read, RefusedEvent):
@@ -117,13 +132,15 @@ class Batch:
         assert self.caller.scope is not None
         return OutOfScope(self.caller.scope.key).message
 
-    def _tell(self, first: int, told: list[tuple[str, str | None, str | None]]) -> None:
+    def _tell(
+        self, first: int, told: list[tuple[str, str | None, str | None]], results: IO[bytes]
+    ) -> None:
         for place, (outcome, usage_id, error) in enumerate(told, first):
             self._ended[outcome] += 1
             result = {"index": place, "outcome": outcome, "usage_id": usage_id}
             if error is not None:
                 result["error"] = error
-            self._results.write((b"," if place else b"") + encode(result))
+            results.write((b"," if place else b"") + encode(result))
 
 
 async def lines_of(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

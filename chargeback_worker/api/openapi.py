@@ -89,6 +89,9 @@ def _everywhere(declared: Declared) -> Iterator[type[Exception]]:
     yield refusals.ParameterRefused
     if declared.role is not None:
         yield from (refusals.KeyMissing, refusals.KeyUnknown, refusals.NotLocal, Unavailable)
+        yield refusals.TookTooLong
+        if declared.writes:
+            yield refusals.StillUnderWay
         if declared.role is not Role.READ:
             yield refusals.RoleTooLow
         if declared.scoped is Scoped.NEVER:

@@ -124,6 +124,20 @@ class TookTooLong(Unavailable):
         )
 
 
+class StillUnderWay(Unavailable):
+    """A write did not end within the time that a request may take; it goes on, and may be done yet.
+
+    Tried again with the same Idempotency-Key, it is waited for, and answered with what came of it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"This was not done within {seconds:g} s (api.request_timeout); it goes on, and may be"
+            " done yet.",
+            "Try the same again; only usage with neither an id nor an Idempotency-Key counts anew.",
+        )
+
+
 class VerifyUnderWay(Unavailable):
     """The books are being verified for another request; one at a time is done here."""
 

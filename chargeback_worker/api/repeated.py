@@ -1,6 +1,7 @@
 """A POST that is tried again: it gets the answer it got, and is not done twice.
 
-An answer is kept under its sender's key once the thing is done. Should we be killed in between, the
+An answer is kept under its sender's key once the thing is done, also where its sender was answered
+meanwhile that it is still under way. Should we be killed in between, the
 request is done again, which counts nothing twice: usage has ids of its own, made from the key where
 it brings none, and every other step refuses or repeats itself harmlessly.
 """
@@ -15,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chargeback_worker.api.refusals import At, KeyReused, ParameterRefused
+from chargeback_worker.api.refusals import At, KeyReused, ParameterRefused, StillUnderWay
 from chargeback_worker.app import App, now_us
 from chargeback_worker.errors import ChargebackError
 from chargeback_worker.pipeline.keep_answer import KEPT_US, keep_answer
@@ -49,20 +50,24 @@ def made_id(key: str, index: int = 0) -> str:
 
 
 class Repeatable:
-    """One request with a key. `digest` None: its body is not looked at, nor its answer kept."""
+    """One request with a key, which waits for another with the same one for so many seconds."""
 
-    def __init__(self, books: App, owner: str, request: Request, digest: bytes | None) -> None:
+    def __init__(
+        self, books: App, owner: str, request: Request, digest: bytes, seconds: float
+    ) -> None:
         self._books = books
         self._owner = owner
         self._request = request
         self._digest = digest
+        self._seconds = seconds
 
     async def answer(self, do: Callable[[], Awaitable[Response]]) -> Response:
-        """What it was answered before, or what `do` answers now. Raises KeyReused."""
+        """What it was answered before, or what `do` answers now. Raises KeyReused, and
+        StillUnderWay: it has been asked before, and that goes on."""
         key = key_of(self._request)
-        if key is None or self._digest is None:
+        if key is None:
             return await do()
-        async with _alone((id(self._books), self._owner, key)):
+        async with _alone((id(self._books), self._owner, key), self._seconds):
             found = await run_in_threadpool(
                 find_answer, self._books.store, self._owner, key, now_us() - KEPT_US
             )
@@ -80,7 +85,6 @@ class Repeatable:
         headers = {
             name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers
         }
-        assert self._digest is not None
         answer = StoredAnswer(self._digest, response.status_code, headers, bytes(response.body))
         try:
             keep_answer(self._books.store, self._owner, key, answer, now_us())
@@ -90,13 +94,21 @@ class Repeatable:
 
 
 @asynccontextmanager
-async def _alone(name: tuple[int, str, str]) -> AsyncIterator[None]:
-    """One at a time of those with the same key; others wait."""
+async def _alone(name: tuple[int, str, str], seconds: float) -> AsyncIterator[None]:
+    """One at a time of those with the same key; others wait, but not for longer than their client
+    does: nobody would hear of them."""
     lock, waiting = _under_way.get(name, (asyncio.Lock(), 0))
     _under_way[name] = lock, waiting + 1
     try:
-        async with lock:
+        try:
+            async with asyncio.timeout(seconds):
+                await lock.acquire()
+        except TimeoutError:
+            raise StillUnderWay(seconds) from None
+        try:
             yield
+        finally:
+            lock.release()
     finally:
         lock, waiting = _under_way[name]
         if waiting == 1:

@@ -4,7 +4,6 @@ A route is a function that takes what was asked and gives an answer; what comes 
 is here, once for all.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,8 @@ from starlette.responses import Response
 from chargeback_worker.allocation.writing.place import near
 from chargeback_worker.api import bodies
 from chargeback_worker.api.access import Caller, Scoped, admit
-from chargeback_worker.api.refusals import At, ParameterRefused, TookTooLong
+from chargeback_worker.api.in_time import in_time
+from chargeback_worker.api.refusals import At, ParameterRefused, StillUnderWay, TookTooLong
 from chargeback_worker.api.repeated import Repeatable
 from chargeback_worker.app import App
 from chargeback_worker.app.recording import Recorder
@@ -58,13 +58,17 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What is said of a route besides its path; `role` None is open to everybody."""
+    """What is said of a route besides its path; `role` None is open to everybody.
+
+    `writes` is whether it changes anything.
+    """
 
     role: Role | None
     scoped: Scoped
     answers: dict[int, type[BaseModel] | str]
     refuses: tuple[type[Exception], ...] = ()
     body: Body | None = None
+    writes: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -83,20 +87,27 @@ class Route(APIRoute):
 
         async def handle(request: Request) -> Response:
             books: App = request.app.state.books
+            seconds = books.settings.api.request_timeout.total_seconds()
             if declared.role is not None:
-                request.state.caller = await run_in_threadpool(
+                # In time too: all threads may be held by what was given up.
+                admitted = run_in_threadpool(
                     admit, request, books.store, declared.role, declared.scoped
                 )
+                request.state.caller = await in_time(admitted, seconds, TookTooLong)
             _check_parameters(request, known)
             if declared.body is not None:
                 await _take_body(request, declared.body)
-            if request.method == "GET":
-                return await _in_time(answer(request), books)
-            if request.method != "POST" or "idempotency-key" not in request.headers:
+            if _is_streamed(declared):
+                # It may take as long as it comes; each of its transactions must end in time.
                 return await answer(request)
-            digest = _digest(request) if not _is_streamed(declared) else None
-            repeatable = Repeatable(books, request.state.caller.owner, request, digest)
-            return await repeatable.answer(lambda: answer(request))
+            work: Coroutine[Any, Any, Response]
+            if request.method == "POST" and "idempotency-key" in request.headers:
+                owner, digest = request.state.caller.owner, _digest(request)
+                repeatable = Repeatable(books, owner, request, digest, seconds)
+                work = repeatable.answer(lambda: answer(request))
+            else:
+                work = answer(request)
+            return await in_time(work, seconds, StillUnderWay if declared.writes else TookTooLong)
 
         return handle
 
@@ -123,7 +134,8 @@ class Routes(APIRouter):
         its own that it may raise."""
 
         def serve(function: Served) -> Served:
-            declared = Declared(role, scoped, answers, tuple(refuses), body)
+            writes = method != "GET" and role is not Role.READ
+            declared = Declared(role, scoped, answers, tuple(refuses), body, writes)
             function.declared = declared  # type: ignore[attr-defined]
             self.add_api_route(
                 path, function, methods=[method], response_model=None, name=function.__name__,
@@ -218,22 +230,6 @@ def refused_parameters(error: RequestValidationError) -> ParameterRefused:
         place = str(found["loc"][-1])
         faults.append(At(kind, place, found["msg"].removeprefix("Value error, ")))
     return ParameterRefused(faults)
-
-
-async def _in_time(answer: Coroutine[Any, Any, Response], books: App) -> Response:
-    """A read that takes too long is given up; its thread ends by itself, and nobody hears of it."""
-    seconds = books.settings.api.request_timeout.total_seconds()
-    task = asyncio.ensure_future(answer)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
-    if done:
-        return task.result()
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    _given_up.add(task)
-    task.add_done_callback(_given_up.discard)
-    raise TookTooLong(seconds)
-
-
-_given_up: set[asyncio.Future[Response]] = set()
 
 
 def _digest(request: Request) -> bytes:

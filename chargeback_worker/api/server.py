@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import structlog
 import uvicorn
 
 from chargeback_worker.api.access import is_loopback
+from chargeback_worker.api.in_time import goes_on
 from chargeback_worker.api.program import Health, build
 from chargeback_worker.app import App, now_us
 from chargeback_worker.errors import Misconfigured
@@ -108,7 +110,8 @@ class Server:
             _log.info("first API key taken", action="bootstrap_key")
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        """Answer until `stop`; requests under way are then answered still."""
+        """Answer until `stop`; requests under way are then answered still, and what was given up
+        may end."""
         assert self._socket is not None, "open comes first"
         try:
             asyncio.run(self._serve(self._socket, stop, beat))
@@ -134,10 +137,15 @@ class Server:
             h11_max_incomplete_event_size=32 * 1024,
         )
         server = uvicorn.Server(config)
+        until_s = 0.0
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         while not serving.done():
-            if stop.is_set():
+            if stop.is_set() and not server.should_exit:
                 server.should_exit = True
+                until_s = time.monotonic() + DRAIN_S
             beat()
             await asyncio.wait({serving}, timeout=_LOOK_S)
         serving.result()
+        while goes_on() and time.monotonic() < until_s:
+            beat()
+            await asyncio.sleep(_LOOK_S)

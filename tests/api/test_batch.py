@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import pytest
 
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.api import batches, bodies
+from chargeback_worker.api.batches import Batch
+from chargeback_worker.app.recording import Recorder
 from chargeback_worker.pipeline.keys import create_key
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store.api_keys import Role
 from tests.support.http_api import Api, Reply
+from tests.support.http_late import Late
 from tests.support.ledger import act
 
 AT = "2026-09-03T12:00:00Z"
@@ -127,6 +131,28 @@ def test_a_batch_has_a_limit_and_what_was_before_it_is_stored(
     assert reply.problem == (413, "too-many-items")
     assert _used(sqlite_api) == "7"
     assert _counts(_send(sqlite_api, _lines([_event(n) for n in range(7)])))["duplicate"] == 7
+
+
+def test_a_transaction_that_is_given_up_is_stored_and_a_duplicate_when_it_comes_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "EVENTS_AT_ONCE", 3)
+    late, told = Late(monkeypatch), threading.Event()
+    tell = Batch._tell
+
+    def tells(*arguments: Any) -> None:
+        tell(*arguments)
+        told.set()
+
+    monkeypatch.setattr(Batch, "_tell", tells)
+    monkeypatch.setattr(Recorder, "store", late.held(Recorder.store))
+    body = _lines([_event(number) for number in range(8)])
+    assert _send(api, body).problem == (503, "still-under-way")
+    late.release()
+    assert told.wait(60), "its results could not be told"
+    assert _used(api) == "3"
+    counts = _counts(_send(api, body))
+    assert (counts["accepted"], counts["duplicate"]) == (5, 3)
 
 
 def test_a_key_with_a_scope_records_its_own_alone(sqlite_api: Api) -> None:

@@ -4,18 +4,23 @@ What any route may answer is tried on each of them; what is a route's own has a 
 told on both stores. A documented error without either fails here.
 """
 
+import inspect
 import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import pytest
+from starlette.concurrency import run_in_threadpool
 
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.api import access, bodies
+from chargeback_worker.api import access, batches, bodies, routing
 from chargeback_worker.api.access import Scoped
+from chargeback_worker.api.routes import ALL
 from chargeback_worker.api.routes.books import VERIFYING
+from chargeback_worker.api.routing import Route
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.errors import Unavailable
 from chargeback_worker.period import Period
@@ -26,6 +31,7 @@ from chargeback_worker.store.api_keys import Role
 from chargeback_worker.store.cursors import Door
 from tests.support.feed import set_state
 from tests.support.http_api import Api, serving
+from tests.support.http_late import Late
 from tests.support.http_routes import ROUTES, Asked
 from tests.support.http_shapes import document
 from tests.support.ledger import act
@@ -38,6 +44,8 @@ GENERAL = {
     "role-too-low",
     "out-of-scope",
     "unavailable",
+    "took-too-long",
+    "still-under-way",
     "not-json",
     "body-too-large",
     "body-too-slow",
@@ -148,6 +156,60 @@ def test_a_store_that_does_not_answer(
     monkeypatch.setattr(access, "find_key", away)
     reply = server.ask(asked.method, asked.path, asked.body, query=asked.query)
     assert reply.problem == (503, "unavailable")
+    assert int(reply.headers["retry-after"]) > 0
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> Iterator[Late]:
+    found = Late(monkeypatch)
+    yield found
+    found.release()
+
+
+def _hold(late: Late, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
+    """Let what a module does in threads never come to its end."""
+    in_threads: Any = run_in_threadpool
+    nothing = late.held(lambda: None)
+    monkeypatch.setattr(module, "run_in_threadpool", lambda *_, **more: in_threads(nothing))
+
+
+def _hold_route(late: Late, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    nothing = late.held(lambda: None)
+
+    async def holds(**_: object) -> None:
+        await run_in_threadpool(nothing)
+
+    (route,) = [one for routes in ALL for one in routes.routes if getattr(one, "name", "") == name]
+    assert isinstance(route, Route)
+    asynchronous = inspect.iscoroutinefunction(route.endpoint)
+    held = holds if asynchronous else lambda **_: nothing()
+    monkeypatch.setattr(route.dependant, "call", held)
+
+
+@_each("took-too-long")
+def test_a_caller_who_is_not_admitted_in_time(
+    server: Api, asked: Asked, late: Late, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _hold(late, monkeypatch, routing)
+    reply = server.ask(asked.method, asked.path, asked.body, query=asked.query)
+    assert reply.problem == (503, "took-too-long")
+    assert int(reply.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("asked", _naming("unavailable"), ids=lambda asked: asked.name)
+def test_what_is_not_done_in_time(
+    server: Api, asked: Asked, late: Late, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = asked in _naming("still-under-way")
+    assert writes == (asked.method != "GET" and asked.name != "preview_rules")
+    body = asked.body
+    if asked.declared.body is not None and asked.declared.body.streamed:
+        _hold(late, monkeypatch, batches)
+        body = b"[{}]"
+    else:
+        _hold_route(late, monkeypatch, asked.name)
+    reply = server.ask(asked.method, asked.path, body, query=asked.query)
+    assert reply.problem == (503, "still-under-way" if writes else "took-too-long")
     assert int(reply.headers["retry-after"]) > 0
 
 

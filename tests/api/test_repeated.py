@@ -1,12 +1,20 @@
 """A POST tried again with the same Idempotency-Key is answered as before, and not done twice."""
 
+import asyncio
 import threading
 
+import pytest
+
 from chargeback_worker.allocation.pair import Pair
+from chargeback_worker.api.refusals import StillUnderWay
+from chargeback_worker.api.repeated import _alone, _under_way
+from chargeback_worker.api.routes import rules as rule_routes
 from chargeback_worker.pipeline.keys import create_key
+from chargeback_worker.pipeline.save_rules import create_rule
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store.api_keys import Role
 from tests.support.http_api import Api, Reply
+from tests.support.http_late import Late
 from tests.support.ledger import act
 
 BARE = {"cost_usd": 1, "team_id": "A"}
@@ -69,6 +77,37 @@ def test_the_same_key_at_once_is_done_once(api: Api) -> None:
     assert {reply.status for reply in replies} == {201}
     assert len({reply.body for reply in replies}) == 1
     assert verify(api.store).mismatches == ()
+
+
+def test_a_write_that_is_given_up_goes_on_and_who_tries_again_gets_its_answer(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Late(monkeypatch)
+    monkeypatch.setattr(rule_routes, "create_rule", late.held(create_rule))
+    keyed = api.having(Idempotency_Key="k-1")
+    first = keyed.post("allocation-rules", RENT)
+    assert first.problem == (503, "still-under-way")
+    assert int(first.headers["retry-after"]) > 0
+    late.release()
+    # It waits for the first, whether that has ended by now or not.
+    again = keyed.post("allocation-rules", RENT)
+    assert (again.status, again.headers["idempotency-replayed"]) == (201, "true")
+    assert api.ok("GET", "allocation-rules/rent")["rule"]["version"] == "1"
+
+
+def test_who_waits_for_the_same_key_waits_no_longer_than_a_request_may_take() -> None:
+    name = (0, "local", "k-1")
+
+    async def waits() -> None:
+        async with _alone(name, 60):
+            with pytest.raises(StillUnderWay):
+                async with _alone(name, 0):
+                    raise AssertionError("two at once")
+        async with _alone(name, 0):
+            assert _under_way.keys() == {name}
+        assert not _under_way
+
+    asyncio.run(waits())
 
 
 def test_an_answer_that_was_lost_is_made_again_without_counting_twice(api: Api) -> None:

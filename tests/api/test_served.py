@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,17 @@ import pytest
 
 from chargeback_worker.api import bodies
 from chargeback_worker.api.problems import kind_of, kinds
+from chargeback_worker.api.routes import rules as rule_routes
 from chargeback_worker.api.routes import usage as usage_routes
+from chargeback_worker.api.server import Server
+from chargeback_worker.app import opened
 from chargeback_worker.errors import Unavailable
+from chargeback_worker.pipeline.save_rules import create_rule
+from chargeback_worker.settings import Settings
 from chargeback_worker.settings.model import Api as ApiSettings
+from chargeback_worker.settings.model import Database
 from tests.support.http_api import Api, Health, served, serving
+from tests.support.http_late import Late
 from tests.support.http_routes import ROUTES
 
 
@@ -114,6 +122,31 @@ def test_a_read_that_takes_too_long_is_given_up(
         reply = api.get("usage/summary", period="2026-09")
         assert reply.problem == (503, "took-too-long")
         assert int(reply.headers["retry-after"]) > 0
+
+
+def test_the_end_waits_for_a_write_that_was_given_up_and_its_answer_is_kept(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Late(monkeypatch)
+    monkeypatch.setattr(rule_routes, "create_rule", late.held(create_rule))
+    keyed = {"Idempotency-Key": "k-1"}
+    rule = {"rule_id": "rent", "rule_type": "equal_split", "team_id": "A"}
+    with opened(Settings(database=Database(url=sqlite_url), api=ApiSettings(port=0))) as books:
+        server, stop = Server(books, Health()), threading.Event()
+        api = Api("127.0.0.1", server.open(), books)
+        thread = threading.Thread(target=server.run, args=(stop, lambda: None))
+        thread.start()
+        reply = api.ask("POST", "allocation-rules", rule, headers=keyed)
+        assert reply.problem == (503, "still-under-way")
+        stop.set()
+        thread.join(0.5)
+        assert thread.is_alive(), "it ended under the write"
+        late.release()
+        thread.join(30)
+        assert not thread.is_alive()
+        with served(books) as again:
+            reply = again.ask("POST", "allocation-rules", rule, headers=keyed)
+            assert (reply.status, reply.headers["idempotency-replayed"]) == (201, "true")
 
 
 def test_a_store_that_is_away_is_503_with_a_time_to_come_back(
