@@ -84,9 +84,9 @@ def billed(
             *_borne(transaction, closed, totals),
             *_numbered(issued),
         ]
-        told = [] if topic is None else _read(broker, topic)
+        told = [] if topic is None else read_topic(broker, topic)
         if topic is not None:
-            wrong.extend(_told(transaction, told, held))
+            wrong.extend(wrongly_told(transaction, told, held))
             wrong.extend(_sent(issued, held))
     distinct = len({_header(message, "ce_id") for message in told})
     count = sum(map(len, issued.values()))
@@ -190,7 +190,7 @@ def _sent(issued: Mapping[Period, Sequence[Invoice]], held: Collection[str]) -> 
             yield f"{invoice.invoice_number} is {invoice.status}"
 
 
-def _read(broker: Broker, topic: str) -> list[Message]:
+def read_topic(broker: Broker, topic: str) -> list[Message]:
     """All messages of a topic with one partition."""
     place = TopicPartition(topic, 0)
     reader = broker.reader()
@@ -206,7 +206,7 @@ def _read(broker: Broker, topic: str) -> list[Message]:
         reader.close()
 
 
-def _told(
+def wrongly_told(
     transaction: Transaction, messages: Sequence[Message], held: Collection[str]
 ) -> Iterator[str]:
     """Each message of the books at least once, the same each time, and first in its order."""
