@@ -20,14 +20,16 @@ from chargeback_worker.api.refusals import (
     OutOfScope,
     RoleTooLow,
 )
+from chargeback_worker.api.together import Together
 from chargeback_worker.app import now_us
-from chargeback_worker.reports.keys import find_key
-from chargeback_worker.store import Store
 from chargeback_worker.store.api_keys import ApiKey, Role
 from chargeback_worker.store.audit import Act
 
 _PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 _LOCAL_NAMES = ("localhost", "localhost.")
+
+Keys = Together[str | None, tuple[ApiKey | None, bool]]
+"""Looks up the key that each caller has sent, and says whether any was ever made."""
 
 
 class Scoped(StrEnum):
@@ -74,10 +76,11 @@ class Caller:
         return mine.team == team if mine.team is not None else mine.user == user
 
 
-def admit(request: Request, store: Store, wanted: Role, scoped: Scoped) -> Caller:
+async def admit(request: Request, keys: Keys, wanted: Role, scoped: Scoped) -> Caller:
     """Whoever asks, if they may. Raises the refusals of status 401 and 403, and Unavailable."""
     sent = _sent_key(request)
-    found, any_made = find_key(store, sent)
+    # From the database each time, by a look that begins now: a key that was revoked is so at once.
+    found, any_made = await keys.ask(sent)
     if not any_made:
         _require_local(request)
         return Caller("local", "local", Role.ADMIN)

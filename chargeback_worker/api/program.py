@@ -28,6 +28,7 @@ from chargeback_worker.api.problems import (
 from chargeback_worker.api.refusals import MethodUnknown, PathUnknown
 from chargeback_worker.api.routes import ALL
 from chargeback_worker.api.routing import refused_parameters
+from chargeback_worker.api.turns import Turns
 from chargeback_worker.app import App
 from chargeback_worker.app.recording import Recorder
 from chargeback_worker.errors import ChargebackError
@@ -68,7 +69,8 @@ def program_of(books: App | None = None, health: Health | None = None) -> FastAP
     )
     program.state.books = books
     program.state.health = health
-    program.state.recorder = None if books is None else Recorder(books)
+    program.state.recorder = recorder = None if books is None else Recorder(books)
+    program.state.turns = None if recorder is None else Turns.of(recorder)
     for routes in ALL:
         # Not included: the routes themselves are what is matched, listed and described.
         program.router.routes.extend(routes.routes)

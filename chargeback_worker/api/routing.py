@@ -14,7 +14,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +24,7 @@ from chargeback_worker.api.access import Caller, Scoped, admit
 from chargeback_worker.api.in_time import in_time
 from chargeback_worker.api.refusals import At, ParameterRefused, StillUnderWay, TookTooLong
 from chargeback_worker.api.repeated import Repeatable
+from chargeback_worker.api.turns import Turns
 from chargeback_worker.app import App
 from chargeback_worker.app.recording import Recorder
 from chargeback_worker.store.api_keys import Role
@@ -90,9 +90,8 @@ class Route(APIRoute):
             seconds = books.settings.api.request_timeout.total_seconds()
             if declared.role is not None:
                 # In time too: all threads may be held by what was given up.
-                admitted = run_in_threadpool(
-                    admit, request, books.store, declared.role, declared.scoped
-                )
+                keys = request.app.state.turns.keys
+                admitted = admit(request, keys, declared.role, declared.scoped)
                 request.state.caller = await in_time(admitted, seconds, TookTooLong)
             _check_parameters(request, known)
             if declared.body is not None:
@@ -185,8 +184,14 @@ async def _take_recorder(request: Request) -> Recorder:
     return recorder
 
 
+async def _take_turns(request: Request) -> Turns:
+    turns: Turns = request.app.state.turns
+    return turns
+
+
 Books = Annotated[App, Depends(_take_books)]
 Taking = Annotated[Recorder, Depends(_take_recorder)]
+Waiting = Annotated[Turns, Depends(_take_turns)]
 Who = Annotated[Caller, Depends(_take_caller)]
 Sent = Annotated[bytes, Depends(_take_sent)]
 

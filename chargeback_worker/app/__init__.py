@@ -255,16 +255,14 @@ class App:
         events = ingest_step.read_events(self.reader, raws, now_us())
         return self.write(ingest_step.Part(cursor_id, events, at, new))
 
-    def write(
-        self, part: ingest_step.Part, act: Act | None = None, at_us: int | None = None
-    ) -> ingest_step.IngestResult:
-        """Ingest what one cursor delivers, in one transaction; it was received `at_us`, or now."""
+    def write(self, part: ingest_step.Part, act: Act | None = None) -> ingest_step.IngestResult:
+        """Ingest what one cursor delivers, in one transaction."""
         return ingest_step.ingest(
             self.store,
             [part],
             zone=self.zone,
             quarantine_bytes_max=self.settings.quarantine.max_bytes,
-            now_us=now_us() if at_us is None else at_us,
+            now_us=now_us(),
             act=act,
         )
 

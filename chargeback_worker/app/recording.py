@@ -7,10 +7,12 @@ still has it, and not kept in quarantine.
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from chargeback_worker.app import App, now_us
 from chargeback_worker.errors import Conflict
-from chargeback_worker.pipeline.ingest import Outcome, Part, ReadEvent
+from chargeback_worker.period import Period
+from chargeback_worker.pipeline.ingest import IngestResult, Outcome, Part, ReadEvent
 from chargeback_worker.store.cursors import Door
 from chargeback_worker.usage.event import RawEvent, Received, RefusedEvent, UsageEvent
 
@@ -27,6 +29,21 @@ class UsageConflict(Conflict):
             f"There is usage {event.usage_id!r} with other content already; that one stands.",
             "Give other usage an id of its own; a correction is a new event with its own id.",
         )
+
+
+class SentEvent(NamedTuple):
+    """An event as it was sent and as it was read, and when that was."""
+
+    value: bytes
+    event: UsageEvent
+    at_us: int
+
+
+class Recorded(NamedTuple):
+    """How an event ended, and the period that bills it if it was accepted just now."""
+
+    outcome: Outcome
+    period: Period | None
 
 
 @dataclass
@@ -53,19 +70,32 @@ class Recorder:
         `at_us` is when they were read. Raises Unavailable: whether they are stored may then be
         unknown, and it is right to send them again.
         """
-        part = Part(
-            self._cursor(),
-            [
-                ReadEvent(RawEvent(value, position=secrets.randbits(_POSITION_BITS)), event)
-                for value, event in zip(values, events, strict=True)
-            ],
-        )
-        result = self.app.write(part, at_us=at_us)
-        self._count(result.tally.outcomes())
-        return result.parts[0].outcomes
+        sent = [SentEvent(*one, at_us) for one in zip(values, events, strict=True)]
+        return self._write(sent).parts[0].outcomes
+
+    def record(self, sent: Sequence[SentEvent]) -> list[Recorded]:
+        """Store events of several senders in one transaction, as if each had come after the other.
+
+        Raises what `store` raises; then of none of them anything is known to be stored.
+        """
+        result = self._write(sent)
+        return [
+            Recorded(outcome, _billed(result, one.event) if outcome is Outcome.ACCEPTED else None)
+            for one, outcome in zip(sent, result.parts[0].outcomes, strict=True)
+        ]
 
     def now_us(self) -> int:
         return now_us()
+
+    def _write(self, sent: Sequence[SentEvent]) -> IngestResult:
+        events = [
+            # With its own time of receipt, which is that of its use where it says none.
+            ReadEvent(RawEvent(one.value, position=_position()), one.event, one.at_us)
+            for one in sent
+        ]
+        result = self.app.write(Part(self._cursor(), events))
+        self._count(result.tally.outcomes())
+        return result
 
     def _count(self, outcomes: dict[str, int]) -> None:
         for outcome, number in outcomes.items():
@@ -77,3 +107,11 @@ class Recorder:
         if found is None:
             found = self._cursors[number] = self.app.cursor(Door.HTTP, "api", number).cursor_id
         return found
+
+
+def _position() -> int:
+    return secrets.randbits(_POSITION_BITS)
+
+
+def _billed(result: IngestResult, event: UsageEvent) -> Period:
+    return Period.from_number(result.billed_in[event.day // 100])

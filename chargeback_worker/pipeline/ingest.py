@@ -81,7 +81,7 @@ def ingest(
         full = bool(settled.records) and usage.segment_is_full(transaction)
     if full:
         _begin_segment(store)
-    return IngestResult(settled.results)
+    return IngestResult(settled.results, billed_in)
 
 
 def _begin_segment(store: Store) -> None:

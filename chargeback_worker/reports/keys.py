@@ -1,5 +1,7 @@
 """Keys of the HTTP API as they stand; the keys themselves are kept nowhere."""
 
+from collections.abc import Sequence
+
 from chargeback_worker.invoicing.document import Document
 from chargeback_worker.period import format_us
 from chargeback_worker.store import Store, api_answers, api_keys
@@ -15,12 +17,18 @@ def list_keys(store: Store) -> Document:
 
 def find_key(store: Store, secret: str | None) -> tuple[ApiKey | None, bool]:
     """The key that a caller has sent, and whether any was ever made."""
+    (found,) = find_keys(store, [secret])
+    return found
+
+
+def find_keys(store: Store, secrets: Sequence[str | None]) -> list[tuple[ApiKey | None, bool]]:
+    """The same of several callers at once."""
+    digests = [None if secret is None else api_keys.digest(secret) for secret in secrets]
+    sent = {digest for digest in digests if digest is not None}
     with store.read() as transaction:
-        if secret is not None:
-            found = api_keys.find(transaction, api_keys.digest(secret))
-            if found is not None:
-                return found, True
-        return None, api_keys.any_made(transaction)
+        found = api_keys.find_all(transaction, sent) if sent else {}
+        any_made = bool(found) or api_keys.any_made(transaction)
+    return [(None if digest is None else found.get(digest), any_made) for digest in digests]
 
 
 def find_answer(store: Store, owner: str, key: str, since_us: int) -> StoredAnswer | None:

@@ -1,6 +1,6 @@
 """Usage records: the one of an event, and pages of those of some days, the newest day first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,21 +15,24 @@ from chargeback_worker.reports.pages import (
     digest_of,
     number_of,
 )
-from chargeback_worker.store import Store, usage_records
+from chargeback_worker.store import Store, Transaction, usage_records
 from chargeback_worker.store.usage_records import RecordAt, WholeRecord
 from chargeback_worker.usage.event import UsageEvent
 
 _DAYS_BACK = 40
 
 
-def show_record(store: Store, event: UsageEvent) -> Document:
-    """What is stored of an event, which must be stored; where its record was dropped after
+def show_records(store: Store, events: Sequence[UsageEvent]) -> list[Document]:
+    """What is stored of each of some events, which must be stored; where a record was dropped after
     retention.records, what this event says of it."""
     with store.read() as transaction:
-        period = usage_records.billed_in(transaction, event.identity)
-        assert period is not None, event.usage_id
-        found = usage_records.find(transaction, event, period, _days(event.day))
-    return {"usage_record": _document(found or _as_stored(event, period))}
+        return [_shown(transaction, event) for event in events]
+
+
+def accepted_record(event: UsageEvent, period: Period) -> Document:
+    """What `show_records` says of an event that was accepted just now, billed in that period:
+    nothing has to be read for it."""
+    return {"usage_record": _document(_as_stored(event, period))}
 
 
 def list_records(
@@ -58,6 +61,13 @@ def list_records(
         "usage_records": [_document(row) for row in page],
         "next_cursor": _cursor(page[-1].place) if len(rows) > limit else None,
     }
+
+
+def _shown(transaction: Transaction, event: UsageEvent) -> Document:
+    period = usage_records.billed_in(transaction, event.identity)
+    assert period is not None, event.usage_id
+    found = usage_records.find(transaction, event, period, _days(event.day))
+    return {"usage_record": _document(found)} if found else accepted_record(event, period)
 
 
 def _days(day: int) -> Iterator[int]:

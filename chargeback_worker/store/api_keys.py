@@ -1,7 +1,7 @@
 """Keys of the HTTP API: who made them, what they may do, and a digest to know them by."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -74,12 +74,12 @@ def insert(transaction: Transaction, key: ApiKey, digest_of_key: bytes) -> None:
     )
 
 
-def find(transaction: Transaction, digest_of_key: bytes) -> ApiKey | None:
-    """The key with that digest, if there is one that is not revoked."""
-    row = transaction.execute(
-        sa.select(table).where(table.c.digest == digest_of_key, table.c.revoked_us.is_(None))
-    ).one_or_none()
-    return None if row is None else _key(row)
+def find_all(transaction: Transaction, digests: Collection[bytes]) -> dict[bytes, ApiKey]:
+    """The keys with those digests, by digest; of those that are not revoked."""
+    rows = transaction.execute(
+        sa.select(table).where(table.c.digest.in_(digests), table.c.revoked_us.is_(None))
+    )
+    return {bytes(row.digest): _key(row) for row in rows}
 
 
 def any_made(transaction: Transaction) -> bool:

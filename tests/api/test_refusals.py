@@ -16,7 +16,7 @@ import pytest
 from starlette.concurrency import run_in_threadpool
 
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.api import access, batches, bodies, routing
+from chargeback_worker.api import batches, bodies, routing
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.routes import ALL
 from chargeback_worker.api.routes.books import VERIFYING
@@ -26,7 +26,7 @@ from chargeback_worker.errors import Unavailable
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.keys import create_key
 from chargeback_worker.settings.model import Billing, Quarantine
-from chargeback_worker.store import cursors
+from chargeback_worker.store import api_keys, cursors
 from chargeback_worker.store.api_keys import Role
 from chargeback_worker.store.cursors import Door
 from tests.support.feed import set_state
@@ -153,7 +153,7 @@ def test_a_store_that_does_not_answer(
     def away(*arguments: object) -> None:
         raise Unavailable("The database does not answer.")
 
-    monkeypatch.setattr(access, "find_key", away)
+    monkeypatch.setattr(api_keys, "any_made", away)
     reply = server.ask(asked.method, asked.path, asked.body, query=asked.query)
     assert reply.problem == (503, "unavailable")
     assert int(reply.headers["retry-after"]) > 0

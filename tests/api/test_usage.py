@@ -79,6 +79,31 @@ def test_what_was_counted_at_another_door_is_a_duplicate(api: Api) -> None:
     _sound(api)
 
 
+def test_what_is_answered_of_new_usage_is_what_is_stored_of_it(api: Api) -> None:
+    """Nothing is read for the first answer, and all of it for the second."""
+    api.ok("POST", "usage", {**EVENT, "timestamp": "2026-09-03T12:00:00Z"})
+    api.ok("POST", "periods/2026-09/close")
+    for number, event in enumerate(_ODD):
+        sent = json.dumps({"usage_id": f"odd-{number}", **event})
+        new, again = api.post("usage", sent), api.post("usage", sent)
+        assert (new.status, again.status) == (201, 200), (event, new)
+        assert new.body == again.body
+
+
+_ODD: list[dict[str, Any]] = [
+    {"cost_usd": 1},
+    {"cost_usd": 0, "timestamp": "2026-10-03T12:00:00Z"},
+    {"cost_usd": -0.000000001, "timestamp": "2026-10-03T23:59:59.999999-11:00"},
+    {"cost_usd": 0.0000000005, "timestamp": "2026-10-03T12:00:00Z", "quantity": 1e-9},
+    {"cost_usd": -1_000_000_000, "quantity": -1e18, "timestamp": "2026-10-03T12:00:00.1Z"},
+    {"cost_usd": 1, "timestamp": "2026-09-30T23:59:59Z", "team_id": "late"},
+    {"cost_usd": 1, "team_id": "", "user_id": " ", "agent_id": "\u202e\t", "metadata": None},
+    {"cost_usd": 1, "team_id": "\U0001f600/\\", "resource_type": "Größe", "resource_id": "ﬁ"},
+    {"cost_usd": 1, "metadata": {"z": [1.50, {"b": None, "a": '\n"\u2028'}], "a": 10**30}},
+    {"cost_usd": "1e-3", "quantity": "007.50"[2:], "more": {"deep": [[[]]]}, "usage_id": 17},
+]
+
+
 @pytest.mark.parametrize(
     "event",
     [

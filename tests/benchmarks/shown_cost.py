@@ -40,4 +40,4 @@ def _ended(made: Sequence[Part]) -> Ended:
     """As a transaction that accepted all of it ends."""
     results = [PartResult(Tally(len(part.events)), (), 0) for part in made]
     places = (TopicPartition("usage", number) for number, _ in enumerate(made))
-    return Ended(dict(zip(places, made, strict=True)), IngestResult(tuple(results)), 0.3)
+    return Ended(dict(zip(places, made, strict=True)), IngestResult(tuple(results), {}), 0.3)

@@ -1,10 +1,12 @@
 """The faults as data: what is put in the place of what, and which test must fail then.
 
 Each takes away one safeguard: of those that make the fast way of ingest right, of what runs beside
-it, and of those that keep books from a backup from saying something else under the same number.
+it, of what keeps requests apart that are served together, and of those that keep books from a
+backup from saying something else under the same number.
 """
 
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ _TEST_SLEEPERS = "tests/store/dialects/test_postgresql_sleepers.py"
 _TEST_RESUME = "tests/pipeline/test_resume.py"
 _TEST_REBUILD = "tests/pipeline/test_rebuild.py"
 _TEST_WRITING = "tests/worker/test_writing.py"
+_TEST_TOGETHER = "tests/api/test_usage_together.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,18 @@ def _moved_from_anywhere(advance: Any) -> Any:
         advance(transaction, cursor_id, *tally, expected=expected, **more)
 
     return moved
+
+
+def _all_alike(answers: Any) -> Any:
+    """Who is in a turn that fails has failed."""
+
+    def answered(turns: Any, asked: Any) -> Any:
+        try:
+            return turns._do(asked)
+        except Exception as error:
+            return [error] * len(asked)
+
+    return answered
 
 
 FAULTS: dict[str, Fault] = {
@@ -189,6 +204,22 @@ FAULTS: dict[str, Fault] = {
         "chargeback_worker.worker.publisher:InvoicePublisher._refusal",
         lambda _: _nothing,
         "tests/worker/test_publisher.py::test_nothing_is_sent_before_the_comparison_was_made",
+    ),
+    "an event that cannot be written takes those with it that came together": Fault(
+        "chargeback_worker.api.together:Together._answers",
+        _all_alike,
+        f"{_TEST_TOGETHER}::test_an_event_that_breaks_its_turn_spares_its_neighbours[sqlite]",
+    ),
+    "what is written together was received at once": Fault(
+        "chargeback_worker.app.recording:ReadEvent",
+        lambda real: lambda raw, said, _received_us: real(raw, said),
+        f"{_TEST_TOGETHER}::test_each_event_without_a_time_is_of_the_time_of_its_own_receipt"
+        "[sqlite]",
+    ),
+    "what is done for many is told in the name of the first": Fault(
+        "chargeback_worker.api.together:Context",
+        lambda _: copy_context,
+        "tests/api/test_together.py::test_a_turn_is_in_nobodys_name",
     ),
     "totals are made anew beside batches under way": Fault(
         f"{_DIALECTS}.postgresql:PostgreSQL.own_totals",

@@ -1,6 +1,6 @@
 """What a door hands to the ingest step, and what the step answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,10 +20,11 @@ class Outcome(StrEnum):
 
 
 class ReadEvent(msgspec.Struct, frozen=True, gc=False):
-    """A message and what it says."""
+    """A message and what it says; `received_us` is given where that was not when it is written."""
 
     raw: RawEvent
     said: UsageEvent | RefusedEvent
+    received_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,11 @@ class PartResult:
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """One result a part, in their order."""
+    """One result a part, in their order; `billed_in`: which period bills what was accepted, by the
+    month of its day."""
 
     parts: tuple[PartResult, ...]
+    billed_in: Mapping[int, int]
 
     @property
     def tally(self) -> Tally:

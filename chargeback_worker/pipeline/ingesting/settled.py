@@ -59,7 +59,8 @@ def settle(
             sum_.quantity += said.quantity
             sum_.records += 1
             late += sum_.period != said.day // 100
-            records.append(NewRecord(said, sum_, part.cursor_id, event.raw.position, now_us))
+            received_us = now_us if event.received_us is None else event.received_us
+            records.append(NewRecord(said, sum_, part.cursor_id, event.raw.position, received_us))
         results.append(PartResult(_tally(part, outcomes), tuple(outcomes), late))
     return Settled(records, list(sums.values()), tuple(results))
 

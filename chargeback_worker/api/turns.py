@@ -1,0 +1,30 @@
+"""What the requests of a program have done for them together."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from chargeback_worker.api.access import Keys
+from chargeback_worker.api.together import Together
+from chargeback_worker.app.recording import Recorded, Recorder, SentEvent
+from chargeback_worker.invoicing.document import Document
+from chargeback_worker.reports.keys import find_keys
+from chargeback_worker.reports.usage_records import show_records
+from chargeback_worker.usage.event import UsageEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """One of each for a program: who asks, what they record, and what is stored of that."""
+
+    keys: Keys
+    usage: Together[SentEvent, Recorded]
+    records: Together[UsageEvent, Document]
+
+    @classmethod
+    def of(cls, recorder: Recorder) -> "Turns":
+        store = recorder.app.store
+        return cls(
+            Together(partial(find_keys, store)),
+            Together(recorder.record, lambda sent: len(sent.value)),
+            Together(partial(show_records, store)),
+        )
