@@ -99,7 +99,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "the planner looks keys up as it likes": Fault(
         f"{_KEYS}:_PLANNED_FOR_MANY_KEYS",
-        lambda _: "SELECT 1",
+        lambda _: "1",
         f"{_TEST_POSTGRESQL}::test_many_keys_are_looked_up_by_the_index",
     ),
     "a batch does not hold the segments": Fault(

@@ -42,7 +42,7 @@ _ALL = 0
 # The planner would rather read a table of a few million keys from end to end, or compile and spread
 # over processes what are 20,000 steps through an index: each takes longer than the steps.
 _PLANNED_FOR_MANY_KEYS = (
-    "SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),"
+    "set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),"
     " set_config('max_parallel_workers_per_gather', '0', true)"
 )
 LOOK_UP = "SELECT identity, content FROM usage_key WHERE identity = ANY(%s)"
@@ -53,6 +53,11 @@ _SEGMENTS = (
     " WHERE pg_class.oid = 'usage_key'::regclass"
     " OR pg_class.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'usage_key'::regclass)"
     " ORDER BY nullif(substr(relname, 11), '')::int NULLS FIRST"
+)
+_ACTIVE = (
+    "SELECT relname::text, pg_relation_size(inhrelid) FROM pg_inherits"
+    " JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'usage_key'::regclass"
+    " ORDER BY substr(relname, 11)::int DESC LIMIT 1"
 )
 # Some 10,000 keys.
 _PAGES_AT_ONCE = 90
@@ -73,8 +78,7 @@ def contents(
     cursor: Cursor, identities: Sequence[bytes], known: KeyFilter | None = None
 ) -> dict[bytes, bytes]:
     """The stored content of identities, in whatever segment; none is sealed until the end."""
-    cursor.execute(_HOLD, (_LOCK, _ALL))
-    cursor.execute(_PLANNED_FOR_MANY_KEYS)
+    cursor.execute(f"{_HOLD}, {_PLANNED_FOR_MANY_KEYS}", (_LOCK, _ALL))
     if known is None or not known.covered:
         found = look_up(cursor, identities)
     else:
@@ -122,7 +126,15 @@ def learn(cursor: Cursor, known: KeyFilter) -> Iterator[None]:
 
 def active(cursor: Cursor) -> str:
     """The table that new keys go to."""
-    return _segments(cursor)[-1].table
+    return _active(cursor)[0]
+
+
+def _active(cursor: Cursor) -> tuple[str, int]:
+    """That table and its size."""
+    cursor.execute(_ACTIVE)
+    found: tuple[str, int] | None = cursor.fetchone()
+    assert found is not None, "keys have no segment"
+    return found
 
 
 class _Segment(NamedTuple):
@@ -138,9 +150,8 @@ def _segments(cursor: Cursor) -> list[_Segment]:
 
 def is_full(cursor: Cursor) -> bool:
     """Whether the active segment holds enough, by its size."""
-    cursor.execute("SELECT pg_relation_size(%s)", (active(cursor),))
-    (size,) = cursor.fetchone() or (0,)
-    return bool(size >= SEGMENT_KEYS * _KEY_BYTES)
+    _, size = _active(cursor)
+    return size >= SEGMENT_KEYS * _KEY_BYTES
 
 
 def begin_segment(cursor: Cursor) -> bool:

@@ -12,15 +12,17 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import psycopg
+from psycopg.types.numeric import Int8
 
 from chargeback_worker.money import NANO
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects.postgresql_copy import texts
-from chargeback_worker.store.dialects.postgresql_keys import Cursor, active, look_up
+from chargeback_worker.store.dialects.postgresql_keys import Cursor, Digests, active, look_up
 from chargeback_worker.store.dialects.rows import (
     GRAIN_COLUMNS,
     RECORD_COLUMNS,
     SUM_COLUMNS,
+    grain_row,
     labels_text,
     sum_row,
     upsert_totals,
@@ -33,6 +35,13 @@ _SUMS = f"COPY staged_total ({', '.join((*GRAIN_COLUMNS, *SUM_COLUMNS))}) FROM S
 _ADD_TO_TOTALS = upsert_totals(
     f"SELECT {', '.join((*GRAIN_COLUMNS, *SUM_COLUMNS))} FROM staged_total"
 )
+
+_ADD_FEW_TO_TOTALS = upsert_totals(
+    "SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[],"
+    f" %s::text[], %s::text[], %s::text[]{', %s::bigint[]' * len(SUM_COLUMNS)})",
+    modulo="%%",
+)
+_FEW_SUMS = 100
 
 _LINES_AT_ONCE = 5_000
 _COPY_BEGINS = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -76,6 +85,10 @@ def copy_records(cursor: Cursor, records: Sequence[NewRecord]) -> None:
 
 def add_to_totals(cursor: Cursor, sums: Sequence[UsageSum]) -> None:
     """See `Dialect.add_to_totals`."""
+    if len(sums) <= _FEW_SUMS:
+        # A staging table takes longer to fill, to empty and to commit than these to be added.
+        cursor.execute(_ADD_FEW_TO_TOTALS, _columns(sums))
+        return
     cursor.execute(
         "CREATE TEMPORARY TABLE IF NOT EXISTS staged_total (LIKE usage_total) ON COMMIT DELETE ROWS"
     )
@@ -84,6 +97,14 @@ def add_to_totals(cursor: Cursor, sums: Sequence[UsageSum]) -> None:
         copy.write("".join(_sum_lines(sums)).encode())
     cursor.execute(_ADD_TO_TOTALS)
     cursor.execute("DELETE FROM staged_total")
+
+
+def _columns(sums: Sequence[UsageSum]) -> list[Sequence[object]]:
+    """The values of `GRAIN_COLUMNS` and `SUM_COLUMNS`, an array for each column."""
+    keys, *columns = zip(*(grain_row(sum_) + sum_row(sum_) for sum_ in sums), strict=True)
+    # Numbers of one size: each mixture of sizes would be prepared as a statement of its own.
+    wide = ([Int8(v) if isinstance(v, int) else v for v in column] for column in columns)
+    return [Digests(keys), *wide]
 
 
 def _sum_lines(sums: Sequence[UsageSum]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from chargeback_worker.errors import Unavailable
 from chargeback_worker.reports.verify import verify
-from chargeback_worker.store import Store, schema, usage
+from chargeback_worker.store import Store, schema, totals, usage
 from chargeback_worker.store.dialects import NewRecord
 from chargeback_worker.store.dialects import postgresql_usage as dialect
 from chargeback_worker.store.dialects.postgresql import PostgreSQL
@@ -17,6 +17,7 @@ from chargeback_worker.store.dialects.postgresql_errors import AccessRefused
 from chargeback_worker.store.dialects.postgresql_keys import Cursor
 from chargeback_worker.store.tables import usage_total
 from chargeback_worker.usage.event import UsageEvent
+from chargeback_worker.usage.total import UsageSum
 from tests.support.feed import Feed
 from tests.support.feed import usage as event
 from tests.support.postgres import PostgresServer
@@ -345,3 +346,41 @@ def test_a_connection_that_is_cut_is_unavailable_and_the_next_one_works(
     with pytest.raises(Unavailable):
         work()
     assert feed.send(event("a")) == ["accepted"]
+
+
+@pytest.mark.parametrize("few", [dialect._FEW_SUMS, 0], ids=["few", "staged"])
+def test_totals_are_added_alike_however_they_are_sent(
+    store: Store, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(dialect, "_FEW_SUMS", few)
+    names = (None, "", "a\tb\\N\n", '{"ä",NULL}', "😀")
+    grains = [(team, user, labels) for team in names for user in names for labels in ((), names)]
+    sums = [
+        _sum(
+            number, *grain, cost=(-1) ** number * 10 ** (number % 19), quantity=10 ** (number % 37)
+        )
+        for number, grain in enumerate(grains)
+    ]
+    for _ in range(2):
+        with store.begin() as transaction:
+            totals.add(transaction, sums)
+    with store.read() as transaction:
+        stored = totals.stored(transaction)
+    assert stored.keys() == {sum_.key for sum_ in sums}
+    for sum_ in sums:
+        found = stored[sum_.key]
+        assert (found.team, found.user, found.labels) == (sum_.team, sum_.user, sum_.labels)
+        assert (found.cost, found.quantity) == (2 * sum_.cost, 2 * sum_.quantity)
+        assert found.records == 2 * sum_.records
+
+
+def _sum(
+    number: int,
+    team: str | None,
+    user: str | None,
+    labels: tuple[str | None, ...],
+    cost: int,
+    quantity: int,
+) -> UsageSum:
+    key = number.to_bytes(16, "big")
+    return UsageSum(key, 202610, 20261003, team, user, None, "q", labels, cost, quantity, number)
