@@ -13,6 +13,12 @@ from chargeback_worker.errors import Conflict, NotFound
 from chargeback_worker.store import Transaction
 from chargeback_worker.store.tables import api_key as table
 
+# Made once: each request asks.
+_WITH_DIGESTS = sa.select(table).where(
+    table.c.digest.in_(sa.bindparam("digests", expanding=True)), table.c.revoked_us.is_(None)
+)
+_ANY_MADE = sa.select(table.c.key_id).limit(1)
+
 
 class Role(StrEnum):
     """What a key may do, from the least to the most; each may all that those before it may."""
@@ -76,15 +82,13 @@ def insert(transaction: Transaction, key: ApiKey, digest_of_key: bytes) -> None:
 
 def find_all(transaction: Transaction, digests: Collection[bytes]) -> dict[bytes, ApiKey]:
     """The keys with those digests, by digest; of those that are not revoked."""
-    rows = transaction.execute(
-        sa.select(table).where(table.c.digest.in_(digests), table.c.revoked_us.is_(None))
-    )
+    rows = transaction.execute(_WITH_DIGESTS, {"digests": list(digests)})
     return {bytes(row.digest): _key(row) for row in rows}
 
 
 def any_made(transaction: Transaction) -> bool:
     """Whether a key was ever made. One that is revoked counts: who locks a door means it."""
-    return transaction.execute(sa.select(table.c.key_id).limit(1)).first() is not None
+    return transaction.execute(_ANY_MADE).first() is not None
 
 
 def listed(transaction: Transaction) -> Sequence[ApiKey]:

@@ -5,7 +5,7 @@ whoever moves it owns the events between its old position and its new one.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -70,6 +70,28 @@ class Cursor:
     suspect_attempts: int
     stopped: str | None
     updated_us: int
+
+
+# Made once: each transaction of ingest executes one of them for each of its cursors.
+_COUNT = (
+    sa.update(table)
+    .where(table.c.cursor_id == sa.bindparam("cursor"))
+    .values(
+        {
+            **{f.name: table.c[f.name] + sa.bindparam(f"{f.name}_more") for f in fields(Tally)},
+            "updated_us": sa.bindparam("now_us"),
+        }
+    )
+)
+_MOVE = _COUNT.where(
+    table.c.next_position == sa.bindparam("expected"), table.c.retired == 0
+).values(
+    next_position=sa.bindparam("new"),
+    attempts=0,
+    suspect_position=None,
+    suspect_attempts=0,
+    stopped=None,
+)
 
 
 class PositionTaken(Conflict):
@@ -147,23 +169,15 @@ def advance(
 
     A commit that moves the cursor clears what was suspected of it. Raises PositionTaken.
     """
-    statement = sa.update(table).where(table.c.cursor_id == cursor_id)
-    values: dict[Any, Any] = {
-        field.name: table.c[field.name] + getattr(tally, field.name) for field in fields(Tally)
-    }
-    values["updated_us"] = now_us
+    values = {f"{outcome}_more": number for outcome, number in asdict(tally).items()}
+    values |= {"cursor": cursor_id, "now_us": now_us}
+    statement = _COUNT
     if expected is not None:
         assert new is not None
         assert new >= expected, (expected, new)
-        statement = statement.where(table.c.next_position == expected, table.c.retired == 0)
-        values |= {
-            "next_position": new,
-            "attempts": 0,
-            "suspect_position": None,
-            "suspect_attempts": 0,
-            "stopped": None,
-        }
-    if transaction.execute(statement.values(values)).rowcount != 1:
+        statement = _MOVE
+        values |= {"expected": expected, "new": new}
+    if transaction.execute(statement, values).rowcount != 1:
         raise PositionTaken(f"cursor {cursor_id}", expected or 0)
 
 

@@ -13,6 +13,10 @@ from chargeback_worker.store import Transaction, cursors
 from chargeback_worker.store.tables import billing_period as table
 from chargeback_worker.store.tables import period_watermark as watermark
 
+# Made once: each transaction of ingest asks.
+_STATES_FROM = sa.select(table.c.period, table.c.state).where(
+    table.c.period >= sa.bindparam("first")
+)
 # No month has this number: whoever starts to close any period holds it.
 _ANY_PERIOD = 0
 
@@ -72,9 +76,7 @@ class Lagging:
 
 def states_from(transaction: Transaction, first: int) -> dict[int, PeriodState]:
     """The states of all known periods from `first` on. A period without a row is open."""
-    rows = transaction.execute(
-        sa.select(table.c.period, table.c.state).where(table.c.period >= first)
-    )
+    rows = transaction.execute(_STATES_FROM, {"first": first})
     return {row.period: PeriodState(row.state) for row in rows}
 
 
