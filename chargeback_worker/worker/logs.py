@@ -117,6 +117,9 @@ def _safe_field(name: str, value: object) -> object:
 
 
 def _safe(value: object, depth: int) -> object:
+    # First, as it is what most values are: to ask of each whether it is a Mapping takes long.
+    if type(value) is str:
+        return _safe_text(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
@@ -129,8 +132,12 @@ def _safe(value: object, depth: int) -> object:
         }
     if depth and isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
         return [_safe(item, depth - 1) for item in list(value)[:_ITEMS_MAX]]
+    return _safe_text(str(value))
+
+
+def _safe_text(text: str) -> str:
     # Hidden before it is cut, or half a password could be left.
-    text = redacted(str(value))
+    text = redacted(text)
     cut = text if len(text) <= _TEXT_MAX else f"{text[:_TEXT_MAX]}… ({len(text)} characters)"
     return _visible(cut)
 
