@@ -7,21 +7,22 @@ it brings none, and every other step refuses or repeats itself harmlessly.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid5
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chargeback_worker.api.refusals import At, KeyReused, ParameterRefused, StillUnderWay
-from chargeback_worker.app import App, now_us
+from chargeback_worker.api.together import Together
+from chargeback_worker.app import now_us
 from chargeback_worker.errors import ChargebackError
-from chargeback_worker.pipeline.keep_answer import KEPT_US, keep_answer
-from chargeback_worker.reports.keys import find_answer
-from chargeback_worker.store.api_answers import StoredAnswer
+from chargeback_worker.pipeline.keep_answer import KEPT_US, keep_answers
+from chargeback_worker.reports.keys import find_answers
+from chargeback_worker.store import Store
+from chargeback_worker.store.api_answers import Answered, StoredAnswer
 
 HEADER = "Idempotency-Key"
 KEY_LENGTH_MAX = 255
@@ -49,13 +50,29 @@ def made_id(key: str, index: int = 0) -> str:
     return str(uuid5(uuid5(_SPACE, key), str(index)))
 
 
+class Answers:
+    """What was answered before: found and kept for all requests that are under way together."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.find: Together[tuple[str, str], StoredAnswer | None] = Together(self._find)
+        self.keep: Together[Answered, None] = Together(self._keep, lambda it: len(it.answer.body))
+
+    def _find(self, names: Sequence[tuple[str, str]]) -> list[StoredAnswer | None]:
+        return find_answers(self._store, names, now_us() - KEPT_US)
+
+    def _keep(self, answered: Sequence[Answered]) -> list[None]:
+        keep_answers(self._store, answered, now_us())
+        return [None] * len(answered)
+
+
 class Repeatable:
     """One request with a key, which waits for another with the same one for so many seconds."""
 
     def __init__(
-        self, books: App, owner: str, request: Request, digest: bytes, seconds: float
+        self, answers: Answers, owner: str, request: Request, digest: bytes, seconds: float
     ) -> None:
-        self._books = books
+        self._answers = answers
         self._owner = owner
         self._request = request
         self._digest = digest
@@ -67,10 +84,8 @@ class Repeatable:
         key = key_of(self._request)
         if key is None:
             return await do()
-        async with _alone((id(self._books), self._owner, key), self._seconds):
-            found = await run_in_threadpool(
-                find_answer, self._books.store, self._owner, key, now_us() - KEPT_US
-            )
+        async with _alone((id(self._answers), self._owner, key), self._seconds):
+            found = await self._answers.find.ask((self._owner, key))
             if found is not None:
                 if found.digest != self._digest:
                     raise KeyReused
@@ -78,16 +93,16 @@ class Repeatable:
                 return Response(found.body, found.status, headers)
             response = await do()
             if response.status_code < 300:
-                await run_in_threadpool(self._keep, key, response)
+                await self._keep(key, response)
             return response
 
-    def _keep(self, key: str, response: Response) -> None:
+    async def _keep(self, key: str, response: Response) -> None:
         headers = {
             name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers
         }
         answer = StoredAnswer(self._digest, response.status_code, headers, bytes(response.body))
         try:
-            keep_answer(self._books.store, self._owner, key, answer, now_us())
+            await self._answers.keep.ask(Answered(self._owner, key, answer))
         except ChargebackError as error:
             # The thing is done; who asks again has it done again, harmlessly.
             _log.warning("answer not kept", action="answer_not_kept", error=str(error))

@@ -101,8 +101,9 @@ class Route(APIRoute):
                 return await answer(request)
             work: Coroutine[Any, Any, Response]
             if request.method == "POST" and "idempotency-key" in request.headers:
+                answers = request.app.state.turns.answers
                 owner, digest = request.state.caller.owner, _digest(request)
-                repeatable = Repeatable(books, owner, request, digest, seconds)
+                repeatable = Repeatable(answers, owner, request, digest, seconds)
                 work = repeatable.answer(lambda: answer(request))
             else:
                 work = answer(request)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from chargeback_worker.api.access import Keys
+from chargeback_worker.api.repeated import Answers
 from chargeback_worker.api.together import Together
 from chargeback_worker.app.recording import Recorded, Recorder, SentEvent
 from chargeback_worker.invoicing.document import Document
@@ -14,11 +15,13 @@ from chargeback_worker.usage.event import UsageEvent
 
 @dataclass(frozen=True, slots=True)
 class Turns:
-    """One of each for a program: who asks, what they record, and what is stored of that."""
+    """One of each for a program: who asks, what they record, what is stored of that, and what was
+    answered before."""
 
     keys: Keys
     usage: Together[SentEvent, Recorded]
     records: Together[UsageEvent, Document]
+    answers: Answers
 
     @classmethod
     def of(cls, recorder: Recorder) -> "Turns":
@@ -27,4 +30,5 @@ class Turns:
             Together(partial(find_keys, store)),
             Together(recorder.record, lambda sent: len(sent.value)),
             Together(partial(show_records, store)),
+            Answers(store),
         )

@@ -31,10 +31,13 @@ def find_keys(store: Store, secrets: Sequence[str | None]) -> list[tuple[ApiKey 
     return [(None if digest is None else found.get(digest), any_made) for digest in digests]
 
 
-def find_answer(store: Store, owner: str, key: str, since_us: int) -> StoredAnswer | None:
-    """What a request with that Idempotency-Key was answered before."""
+def find_answers(
+    store: Store, names: Sequence[tuple[str, str]], since_us: int
+) -> list[StoredAnswer | None]:
+    """What requests were answered before, each by its owner and its Idempotency-Key."""
     with store.read() as transaction:
-        return api_answers.find(transaction, owner, key, since_us)
+        found = api_answers.find(transaction, set(names), since_us)
+    return [found.get(name) for name in names]
 
 
 def key_document(key: ApiKey) -> Document:

@@ -16,7 +16,7 @@ import pytest
 from starlette.concurrency import run_in_threadpool
 
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.api import batches, bodies, routing
+from chargeback_worker.api import batches, bodies, together
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.routes import ALL
 from chargeback_worker.api.routes.books import VERIFYING
@@ -190,7 +190,7 @@ def _hold_route(late: Late, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 def test_a_caller_who_is_not_admitted_in_time(
     server: Api, asked: Asked, late: Late, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _hold(late, monkeypatch, routing)
+    _hold(late, monkeypatch, together)
     reply = server.ask(asked.method, asked.path, asked.body, query=asked.query)
     assert reply.problem == (503, "took-too-long")
     assert int(reply.headers["retry-after"]) > 0

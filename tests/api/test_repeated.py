@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -108,6 +109,20 @@ def test_who_waits_for_the_same_key_waits_no_longer_than_a_request_may_take() ->
         assert not _under_way
 
     asyncio.run(waits())
+
+
+def test_different_keys_at_once_are_answered_each_with_its_own(api: Api) -> None:
+    def ask(number: int) -> Reply:
+        event = {**BARE, "agent_id": f"{number}"}
+        return api.having(Idempotency_Key=f"k-{number}").post("usage", event)
+
+    with ThreadPoolExecutor(16) as clients:
+        first, again = list(clients.map(ask, range(16))), list(clients.map(ask, range(16)))
+    assert [reply.body for reply in first] == [reply.body for reply in again]
+    assert {reply.headers.get("idempotency-replayed") for reply in first} == {None}
+    assert {reply.headers.get("idempotency-replayed") for reply in again} == {"true"}
+    assert [reply.json["usage_record"]["agent_id"] for reply in again] == [*map(str, range(16))]
+    assert verify(api.store).mismatches == ()
 
 
 def test_an_answer_that_was_lost_is_made_again_without_counting_twice(api: Api) -> None:

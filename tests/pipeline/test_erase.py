@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from chargeback_worker.pipeline import erase as step
 from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.pipeline.erase import NameInReason, Person, UserUnknown, erase
-from chargeback_worker.pipeline.keep_answer import keep_answer
+from chargeback_worker.pipeline.keep_answer import keep_answers
 from chargeback_worker.pipeline.save_rules import save_rules
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store import Store, audit, directories, quarantine
-from chargeback_worker.store.api_answers import StoredAnswer
+from chargeback_worker.store.api_answers import Answered, StoredAnswer
 from chargeback_worker.store.audit import ReasonMissing
 from chargeback_worker.store.tables import heartbeat
 from chargeback_worker.usage.event import RawEvent
@@ -329,7 +329,8 @@ def test_any_message_can_be_looked_at(value: bytes, user: str) -> None:
 
 def test_what_was_answered_to_requests_is_forgotten_too(books: Store) -> None:
     body = json.dumps({"metadata": {"asked_by": _NAME}}).encode()
-    keep_answer(books, "key:a", "k", StoredAnswer(b"d", 201, {}, body), _ACT.now_us)
+    answered = Answered("key:a", "k", StoredAnswer(b"d", 201, {}, body))
+    keep_answers(books, [answered], _ACT.now_us)
     assert "api_answer" in _holds_name(dumped(books))
     erase(books, "zoe", _ACT)
     assert _holds_name(dumped(books)) == []

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from chargeback_worker.allocation.pair import Pair
-from chargeback_worker.pipeline.keep_answer import KEPT_US, keep_answer
+from chargeback_worker.pipeline.keep_answer import KEPT_US, keep_answers
 from chargeback_worker.pipeline.keys import (
     BadScope,
     KeyTooWeak,
@@ -13,9 +13,9 @@ from chargeback_worker.pipeline.keys import (
     read_scope,
     revoke_key,
 )
-from chargeback_worker.reports.keys import find_answer, find_key, list_keys
+from chargeback_worker.reports.keys import find_answers, find_key, list_keys
 from chargeback_worker.store import Store, audit
-from chargeback_worker.store.api_answers import StoredAnswer
+from chargeback_worker.store.api_answers import Answered, StoredAnswer
 from chargeback_worker.store.api_keys import AlreadyRevoked, KeyIdUnknown, Role
 from chargeback_worker.store.tables import api_answer, metadata
 from tests.support.ledger import NOW_US, act
@@ -91,16 +91,17 @@ def test_each_role_may_what_those_before_it_may() -> None:
 def test_an_answer_is_kept_for_its_owner_and_its_time(store: Store) -> None:
     one = StoredAnswer(b"d", 201, {"etag": '"1"'}, b"{}")
     other = StoredAnswer(b"e", 200, {}, b"[]")
-    keep_answer(store, "a", "k", one, NOW_US)
-    keep_answer(store, "a", "k", other, NOW_US + 1)
-    assert find_answer(store, "a", "k", NOW_US) == one, "the first one stands"
-    assert find_answer(store, "b", "k", 0) is None
-    assert find_answer(store, "a", "k", NOW_US + 1) is None
+    keep_answers(store, [Answered("a", "k", one)], NOW_US)
+    keep_answers(store, [Answered("a", "k", other)], NOW_US + 1)
+    assert find_answers(store, [("a", "k")], NOW_US) == [one], "the first one stands"
+    assert find_answers(store, [("b", "k"), ("a", "k")], 0) == [None, one]
+    assert find_answers(store, [("a", "k")], NOW_US + 1) == [None]
 
     later = NOW_US + KEPT_US + 10
-    keep_answer(store, "a", "k", other, later)
-    assert find_answer(store, "a", "k", NOW_US) == other
-    keep_answer(store, "b", "k", one, later + KEPT_US + 10)
+    both = [Answered("b", "k", one), Answered("a", "k", other)]
+    keep_answers(store, both, later)
+    assert find_answers(store, [("a", "k"), ("b", "k"), ("a", "b")], NOW_US) == [other, one, None]
+    keep_answers(store, [Answered("c", "k", one)], later + KEPT_US + 10)
     with store.read() as transaction:
         kept = transaction.execute(sa.select(api_answer.c.owner)).scalars().all()
-    assert kept == ["b"], "what has had its time is forgotten"
+    assert kept == ["c"], "what has had its time is forgotten"
