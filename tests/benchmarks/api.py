@@ -3,8 +3,8 @@
 A month of 200,000 totals, 10,000 pairs and 50 rules is asked for with one million stored records
 behind it, and with ten. Beside each answer is a bare route of the same framework that returns the
 same bytes: what the framework, the socket and the client take of the time. Sending is measured with
-one event a request, by one client and by eight, and with all events in one request, beside a worker
-that reads as many from a topic.
+one event a request, by one client, eight and 64, and with all events in one request, beside a
+worker that reads as many from a topic.
 """
 
 import json
@@ -25,7 +25,6 @@ from tests.benchmarks.ingest_database import Run
 from tests.benchmarks.month import LABELS, PERIOD, team_id, user_id
 from tests.benchmarks.usage_stream import usage
 
-_CLIENTS = 8
 _MOST = 10_000_000
 _numbers = count(1)
 
@@ -33,20 +32,22 @@ _numbers = count(1)
 @dataclass(frozen=True, slots=True)
 class Load:
     """The month: its pairs, totals of each, and records behind each total by name; how many answers
-    are waited for, and how long at most; how many events are sent one by one, and how many at once
-    or by a topic."""
+    are waited for, and how long at most; how many events are sent one by one, by so many clients
+    each, and how many at once or by a topic."""
 
     pairs: int
     of_pair: int
     records: Mapping[str, int]
     answers: int
     seconds: float
-    one_by_one: int
+    one_by_one: Mapping[int, int]
     at_once: int
 
 
-LOAD = Load(10_000, 20, {"1m": 5, "10m": 50}, 1_000, 20.0, 2_000, 200_000)
-QUICK = Load(20, 2, {"1m": 1, "10m": 2}, 4, 5.0, 8, 40)
+LOAD = Load(
+    10_000, 20, {"1m": 5, "10m": 50}, 1_000, 20.0, {1: 2_000, 8: 4_000, 64: 10_000}, 200_000
+)
+QUICK = Load(20, 2, {"1m": 1, "10m": 2}, 4, 5.0, {1: 8, 8: 8, 64: 64}, 40)
 _READS = {
     "summary": f"{BASE}/usage/summary?period={PERIOD}",
     "summary_team": f"{BASE}/usage/summary?period={PERIOD}&team_id={team_id(3)}",
@@ -142,19 +143,23 @@ def _sends(
     def prepare(url: str) -> Found:
         return run("prepare", url)
 
-    found: dict[str, list[float]] = {"post_1": [], f"post_{_CLIENTS}": [], "batch": []}
+    found: dict[str, list[float]] = {
+        **{f"post_{clients}": [] for clients in load.one_by_one},
+        "batch": [],
+    }
     topic = f"api-{next(_numbers)}"
     if servers is not None:
         found["topic"] = []
         run("fill_topic", servers, topic, load.at_once, 1)
     for _ in range(runs):
         made = _distinct()
-        one_by_one, eight, at_once = (
-            list(islice(made, size)) for size in (load.one_by_one, load.one_by_one, load.at_once)
-        )
+        one_by_one = {
+            clients: list(islice(made, size)) for clients, size in load.one_by_one.items()
+        }
+        at_once = list(islice(made, load.at_once))
         with databases.copy(prepare) as url, asking.serving(url, folder) as port:
-            found["post_1"].append(asking.post_each(port, one_by_one, 1))
-            found[f"post_{_CLIENTS}"].append(asking.post_each(port, eight, _CLIENTS))
+            for clients, events in one_by_one.items():
+                found[f"post_{clients}"].append(asking.post_each(port, events, clients))
             found["batch"].append(asking.post_batch(port, at_once))
         if servers is not None:
             with databases.copy(prepare) as url:

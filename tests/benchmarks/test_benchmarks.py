@@ -63,7 +63,7 @@ def test_the_bench_of_the_api_asks_with_more_records_behind_and_sends_by_every_w
     found = written(tmp_path, figures)
     assert found["api_summary_p99_10m"]["of"] == "api_summary_p99_1m"
     assert found["api_report_team_p50_1m"]["of"] == "api_report_team_p50_bare"
-    assert {"api_post_1", "api_post_8", "api_batch"} <= found.keys()
+    assert {"api_post_1", "api_post_8", "api_post_64", "api_batch"} <= found.keys()
     assert LeftOut("api_topic", "no Kafka was found") in figures
 
 
