@@ -24,8 +24,8 @@ from chargeback_worker.store.audit import Act
 
 BOOTSTRAP = "CHARGEBACK_BOOTSTRAP_KEY_FILE"
 THREADS = 8
-"""Requests that are worked on at once. With what other roles of the process need, that is no more
-than the connections that a store opens."""
+"""Requests that are worked on at once, or turns of those that wait together. With what other roles
+of the process need, that is no more than the connections that a store opens."""
 DRAIN_S = 20
 _LOOK_S = 0.1
 _log = structlog.get_logger(__name__)

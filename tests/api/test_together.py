@@ -109,7 +109,7 @@ def test_a_fault_of_one_costs_the_others_nothing(work: Work) -> None:
     async def test() -> None:
         turns = Together(work)
         assert await _answers(await _asked(turns, [1, 2, 3])) == [2, "ValueError", 6]
-        assert work.turns == [[1, 2, 3], [1], [2], [3]]
+        assert work.turns == [[1, 2, 3], [1], [2, 3], [2], [3]]
 
     _run(test())
 
