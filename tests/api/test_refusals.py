@@ -167,10 +167,13 @@ def late(monkeypatch: pytest.MonkeyPatch) -> Iterator[Late]:
 
 
 def _hold(late: Late, monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
-    """Let what a module does in threads never come to its end."""
+    """Let what a module does in threads not come to its end before the test does."""
     in_threads: Any = run_in_threadpool
-    nothing = late.held(lambda: None)
-    monkeypatch.setattr(module, "run_in_threadpool", lambda *_, **more: in_threads(nothing))
+
+    async def held(function: Callable[..., Any], *arguments: Any) -> Any:
+        return await in_threads(late.held(function), *arguments)
+
+    monkeypatch.setattr(module, "run_in_threadpool", held)
 
 
 def _hold_route(late: Late, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
