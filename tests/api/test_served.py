@@ -20,7 +20,7 @@ from chargeback_worker.api import bodies
 from chargeback_worker.api.problems import kind_of, kinds
 from chargeback_worker.api.routes import rules as rule_routes
 from chargeback_worker.api.routes import usage as usage_routes
-from chargeback_worker.api.server import Server
+from chargeback_worker.api.server import THREADS, Server
 from chargeback_worker.app import opened
 from chargeback_worker.errors import Unavailable
 from chargeback_worker.pipeline.save_rules import create_rule
@@ -182,6 +182,32 @@ def test_health_and_readiness_name_what_is_not_well(sqlite_api: Api) -> None:
         for path, word in (("/healthz", "healthy"), ("/readyz", "ready")):
             reply = ill.get(path)
             assert (reply.status, reply.json) == (503, {word: False, "faults": health.faults})
+
+
+def test_it_is_well_while_all_threads_are_held(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    all_held, released = threading.Barrier(THREADS + 1), threading.Event()
+
+    def holds(*arguments: object, **options: object) -> None:
+        all_held.wait(60)
+        released.wait(60)
+        raise Unavailable("It was held.")
+
+    monkeypatch.setattr(usage_routes, "usage_summary", holds)
+    asked = [
+        threading.Thread(target=lambda: sqlite_api.get("usage/summary", period="2026-09"))
+        for _ in range(THREADS)
+    ]
+    for thread in asked:
+        thread.start()
+    try:
+        all_held.wait(60)
+        assert sqlite_api.get("/healthz").status == 200
+    finally:
+        released.set()
+        for thread in asked:
+            thread.join(60)
 
 
 @contextmanager

@@ -10,11 +10,12 @@ routes = Routes("health", prefix="")
 
 
 @routes.declare("GET", "/healthz", role=None, answers={200: Health, 503: Health})
-def get_health(request: Request) -> Answer:
+async def get_health(request: Request) -> Answer:
     """Whether it is well
 
     503 where it should be started anew.
     """
+    # It asks nobody, so it takes no thread: all may be held, and a new start would help nobody.
     faults = dict(request.app.state.health.stuck())
     return Answer({"healthy": not faults, "faults": faults}, 503 if faults else 200)
 
