@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
@@ -16,6 +17,7 @@ from chargeback_worker.store import Store, schema
 from tests.support.brokers import BrokerServer, broker_ladder, embedded_ladder, kafka_ladder
 from tests.support.browser import Browser, browser_ladder
 from tests.support.ladder import Ladder, required_parts
+from tests.support.memory import folder_in_memory
 from tests.support.postgres import PostgresServer, postgres_ladder
 from tests.support.prometheus import Prometheus, prometheus_ladder
 
@@ -25,6 +27,12 @@ for _name in list(os.environ):
         ("CHARGEBACK_TEST_", "CHARGEBACK_REQUIRE")
     ):
         del os.environ[_name]
+
+# Databases, topics and folders of tests are made by the thousand, and end with them. On a disk most
+# of that is the work of a file system; what a killed server has written stays there in memory too.
+if "TMPDIR" not in os.environ and (_memory := folder_in_memory()):
+    os.environ["TMPDIR"] = _memory
+    tempfile.tempdir = None
 
 # A test that takes the broker away would otherwise fill its report with the client's complaints.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -63,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> list[str]:
     lines = [f"{part}: {ladder.planned}" for part, ladder in _shown.items()]
     required = ", ".join(sorted(required_parts())) or "nothing"
+    lines.append(f"files: in {tempfile.gettempdir()}")
     return [*lines, f"required (CHARGEBACK_REQUIRE): {required}"]
 
 

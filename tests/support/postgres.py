@@ -58,7 +58,10 @@ class PostgresServer:
     def drop_database(self, url: str) -> None:
         name = make_url(url).database
         assert name is not None
-        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(_name(name)))
+        with self._connected() as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(_name(name))
+            )
         self._left.discard(name)
 
     @contextlib.contextmanager
@@ -77,8 +80,13 @@ class PostgresServer:
     def _create(self, template: str) -> str:
         # The number of this process keeps sessions apart that share one server.
         name = f"chargeback_test_{os.getpid()}_{next(self._numbers)}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'")
-        self._execute(statement.format(_name(name), _name(template)))
+        statement = "CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'"
+        with self._connected() as connection:
+            # Servers before 15 know no other way, and do not let it be named.
+            if connection.info.server_version >= 150000:
+                # A copy of files is half the work of a log of their pages.
+                statement += " STRATEGY FILE_COPY"
+            connection.execute(sql.SQL(statement).format(_name(name), _name(template)))
         self._left.add(name)
         return name
 
@@ -89,9 +97,8 @@ class PostgresServer:
             self._templates[prepare] = name
         return self._templates[prepare]
 
-    def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self._admin(), autocommit=True, connect_timeout=10) as connection:
-            connection.execute(statement)
+    def _connected(self) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(self._admin(), autocommit=True, connect_timeout=10)
 
     def _admin(self) -> str:
         given = self._url.set(drivername="postgresql", database=self._url.database or "postgres")
