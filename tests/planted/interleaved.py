@@ -24,7 +24,7 @@ from chargeback_worker.store.periods import PeriodState
 from chargeback_worker.store.tables import billing_period, outbox
 from tests.interleaving.truth import FIRST_DAY
 from tests.planted.faults import FAULTS
-from tests.planted.plugin import put_in_place
+from tests.planted.plant import put_in_place
 
 _PIPELINE = "chargeback_worker.pipeline"
 _STORE = "chargeback_worker.store"

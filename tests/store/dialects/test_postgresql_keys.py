@@ -120,19 +120,20 @@ def test_a_segment_is_sealed_only_after_the_batches_that_write_to_it(
         assert usage.contents(transaction, identities) == {}
         sealing = threading.Thread(target=lambda: sealed.append(_seal(store)))
         sealing.start()
-        _until_somebody_waits(store)
+        _until_it_waits(sealing, store)
         assert sealed == []
     sealing.join(_WAIT_S)
     assert not sealing.is_alive()
 
 
-def _until_somebody_waits(store: Store) -> None:
+def _until_it_waits(worker: threading.Thread, store: Store) -> None:
     waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     pause = threading.Event()
     for _ in range(_WAIT_S * 100):
         with store.read() as transaction:
             if transaction.execute(waits).scalar_one():
                 return
+        assert worker.is_alive(), "it has ended and waited for nobody"
         pause.wait(0.01)
     raise AssertionError("nobody waits")
 

@@ -1,18 +1,8 @@
-"""A plugin of pytest that plants one fault (CHARGEBACK_TEST_PLANT) before any test is collected."""
+"""How a fault is planted."""
 
 import importlib
-import os
 from collections.abc import Callable
 from typing import Any
-
-PLANT = "CHARGEBACK_TEST_PLANT"
-
-
-def pytest_configure() -> None:
-    from tests.planted.faults import FAULTS
-
-    fault = FAULTS[os.environ[PLANT]]
-    put_in_place(fault.target, fault.instead)
 
 
 def put_in_place(target: str, instead: Callable[[Any], Any]) -> None:
