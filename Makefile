@@ -12,6 +12,8 @@ SERVICE ?= pypi
 DEMO_FOLDER ?= chargeback-demo
 # Each of these processes starts a broker and a database of its own.
 TESTS_AT_ONCE ?= 3
+# Compiled modules are kept whatever the machine is set to: the tests start hundreds of interpreters.
+export PYTHONDONTWRITEBYTECODE :=
 SEEDS ?= 1000
 STORE ?= sqlite
 FIRST ?= 0
