@@ -27,6 +27,16 @@ _POM = Path(__file__).with_name("kafka-pom.xml")
 _CACHE = Path(__file__).parents[2] / "build" / "kafka"
 _START_SECONDS = 60
 _STOP_SECONDS = 30
+# The serial collector suits a small heap on few cores. A node lives for seconds or minutes, and to
+# start is most of its work: the second compiler and a look at Kafka's own classes only add to that.
+_JVM = (
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:+IgnoreUnrecognizedVMOptions",
+    "-XX:-BytecodeVerificationRemote",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 
 # Everything internal is made small, and sessions may be short, for the sake of quick tests.
@@ -133,9 +143,7 @@ class JarsKafka:
         return self._folder / "server.properties"
 
     def _java(self, *arguments: str) -> list[str]:
-        # The serial collector suits a small heap on few cores.
-        quiet = ["-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        return ["java", *quiet, "-cp", f"{self._jars}/*", *arguments]
+        return ["java", *_JVM, "-cp", f"{self._jars}/*", *arguments]
 
     def _format(self) -> None:
         settings = _SETTINGS.format(
