@@ -3,11 +3,17 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+from unittest import mock
 
-from typer.testing import CliRunner
+from typer import testing
+from typer.main import get_command
 
 from chargeback_worker.cli.program import program
+
+# Each process makes the tree of commands once. To make it anew takes longer than most commands.
+_tree = cache(get_command)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Command:
     options: Sequence[str] = ()
 
     def __call__(self, *arguments: str, stdin: bytes | None = None) -> Ended:
-        result = CliRunner().invoke(program, [*self.options, *arguments], input=stdin)
+        with mock.patch.object(testing, "_get_command", _tree):
+            result = testing.CliRunner().invoke(program, [*self.options, *arguments], input=stdin)
         assert "Traceback" not in result.stderr or "--debug" in self.options, result.stderr
         return Ended(result.exit_code, result.stdout, result.stderr)
 
