@@ -13,7 +13,7 @@ import structlog
 from chargeback_worker.period import Period
 from chargeback_worker.store import Store, Transaction
 from chargeback_worker.store.tables import billing_period, ingest_cursor, outbox
-from chargeback_worker.worker import consumer, lifecycle, silence, writing
+from chargeback_worker.worker import consumer, lag, lifecycle, silence, writing
 from tests.interleaving.actors import Cast
 from tests.interleaving.baton import SECOND_US, Actor, Baton, NoRest, Process
 from tests.interleaving.database import WatchedStore
@@ -216,6 +216,7 @@ def _simulated(baton: Baton) -> Iterator[None]:
             mock.patch.object(writing, "time", Clock),
             mock.patch.object(lifecycle, "random", baton.draw),
             mock.patch.object(consumer, "learn_keys"),
+            mock.patch.object(lag.Ends, "watch"),
         ):
             yield
     finally:
