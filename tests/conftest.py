@@ -59,11 +59,11 @@ _shown: dict[str, Ladder[Any]] = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if unknown := sorted(required_parts() - _shown.keys()):
+        raise pytest.UsageError(
+            f"CHARGEBACK_REQUIRE names {unknown[0]!r}; known: {', '.join(_shown)}"
+        )
     for part in sorted(required_parts()):
-        if part not in _shown:
-            raise pytest.UsageError(
-                f"CHARGEBACK_REQUIRE names {part!r}; known: {', '.join(_shown)}"
-            )
         if not _shown[part].rungs:
             raise pytest.UsageError(f"CHARGEBACK_REQUIRE names {part}; {_shown[part].planned}")
 

@@ -318,7 +318,7 @@ def _until_up(port: int, worker: subprocess.Popen[bytes]) -> None:
 
 
 def test_a_worker_tells_no_secret_in_its_log_metrics_answers_and_books(
-    told: Told, tmp_path: Path, any_broker: BrokerServer, sqlite_url: str
+    told: Told, tmp_path: Path, kafka: BrokerServer, sqlite_url: str
 ) -> None:
     """Its broker refuses it, clients put keys where they do not belong, and all is searched."""
     first = tmp_path / "first-key"
@@ -327,7 +327,7 @@ def test_a_worker_tells_no_secret_in_its_log_metrics_answers_and_books(
     environ = {
         **_sasl(),
         "CHARGEBACK_DATABASE__URL": sqlite_url,
-        "CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS": any_broker.bootstrap_servers,
+        "CHARGEBACK_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "CHARGEBACK_METRICS__PORT": str(metrics),
         "CHARGEBACK_API__PORT": str(api),
         "CHARGEBACK_BOOTSTRAP_KEY_FILE": str(first),

@@ -99,6 +99,11 @@ class Debian:
                 f'mount --bind "{there}" "{root}{inside}"' for inside, there in writable.items()
             ]
         mounts.append(f'mount -t proc proc "{root}/proc"')
+        # Locks between processes are files there, and terminals are opened by name.
+        mounts.append(f'mkdir -p "{root}/dev/shm" "{root}/dev/pts"')
+        mounts.append(f'mount -t tmpfs -o mode=1777 tmpfs "{root}/dev/shm"')
+        mounts.append(f'mount -t devpts -o newinstance,ptmxmode=0666 devpts "{root}/dev/pts"')
+        mounts.append(f'mount --bind "{root}/dev/pts/ptmx" "{root}/dev/ptmx"')
         enter = 'exec chroot --userspec="$1" "$0" /usr/bin/env -i -C "$2" "${@:3}"'
         pairs = [f"{name}={value}" for name, value in named.items()]
         script = " && ".join([*mounts, enter])
