@@ -3,14 +3,12 @@
 What the rows of closing and publishing need beside a `Scene`; `Books.figures` ends each of them.
 """
 
-import atexit
 import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from zoneinfo import ZoneInfo
 
 from chargeback_worker.period import Period, to_us
@@ -23,7 +21,6 @@ from chargeback_worker.store.periods import PeriodRow, PeriodState
 from chargeback_worker.usage.event import Grain, RawEvent
 from tests.faults.billed import Used, billed
 from tests.faults.flow import Pace
-from tests.faults.nursery import Nursery
 from tests.faults.quick import CLOCK, LEASE, Clock
 from tests.faults.scene import Figures, Ground, Scene, mismatches, scene
 from tests.faults.worker import Worker
@@ -164,14 +161,6 @@ class Books:
         return Figures(what, expected.events, faults, wrong, f"{detail}; {found}")
 
 
-@cache
-def _nursery() -> Nursery:
-    """One for all rows; it ends with this process."""
-    made = Nursery()
-    atexit.register(made.close)
-    return made
-
-
 @contextmanager
 def books(
     ground: Ground,
@@ -195,7 +184,6 @@ def books(
         **(settings or {}),
     }
     with scene(ground, replace(pace, events=0), settings=given) as stage:
-        stage.nursery = _nursery()
         stage.broker.create_topic(topic, 1, topic_config)
         clock = Clock(stage.folder / "clock", months[0].bounds(UTC)[0] + timedelta(days=14))
         given[CLOCK] = str(clock.path)

@@ -6,6 +6,7 @@ python -m tests.faults.nursery: each line on stdin asks for a worker; lines on s
 number of its process, and later how it ended.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -16,8 +17,11 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from chargeback_worker import cli
 
 _ROOT = Path(__file__).parents[2]
 _PROGRAMS = (
@@ -108,9 +112,18 @@ class Nursery:
                 self._told.notify()
 
 
+@cache
+def nursery() -> Nursery:
+    """One for all rows; it ends with this process."""
+    made = Nursery()
+    atexit.register(made.close)
+    return made
+
+
 def main() -> None:
     importlib.import_module("chargeback_worker.cli.program")
-    programs = {name: importlib.import_module(name) for name in _PROGRAMS}
+    programs = {name: importlib.import_module(name).main for name in _PROGRAMS}
+    programs["chargeback_worker"] = _chargeback
     children: set[int] = set()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -136,10 +149,16 @@ def main() -> None:
             if not pid:
                 _become_a_worker(asked, woken, wake)
                 program, *arguments = asked["arguments"]
-                programs[program].main(arguments)
+                programs[program](arguments)
                 return
             children.add(pid)
             _tell({"pid": pid})
+
+
+def _chargeback(arguments: Sequence[str]) -> None:
+    """As `python -m chargeback_worker` does."""
+    sys.argv = ["chargeback", *arguments]
+    cli.main()
 
 
 def _tell_the_ended(children: set[int]) -> None:

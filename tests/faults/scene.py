@@ -26,7 +26,7 @@ from chargeback_worker.simulation import Expected
 from chargeback_worker.store import Store, cursors, totals
 from chargeback_worker.store.cursors import Cursor, Door, Tally
 from tests.faults.flow import USUAL, Flow, Pace
-from tests.faults.nursery import Nursery
+from tests.faults.nursery import Nursery, nursery
 from tests.faults.worker import RUN, Worker
 from tests.support.brokers import BrokerServer
 from tests.support.postgres import PostgresServer
@@ -93,7 +93,13 @@ class Scene:
             **({"CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": name} if member else {}),
             **settings,
         }
-        made = Worker(environment, self.folder / f"{name}.log", arguments, self.nursery, release)
+        made = Worker(
+            environment,
+            self.folder / f"{name}.log",
+            arguments,
+            None if release else self.nursery,
+            release,
+        )
         self.workers.append(made)
         return made
 
@@ -238,7 +244,7 @@ def scene(
         database = nullcontext(f"sqlite:///{folder / 'books.db'}")
     flow = Flow.made(servers, topic, pace, folder / "truth.json", anomalies)
     with database as url:
-        made = Scene(broker, flow, url, Store(url), folder, settings or {})
+        made = Scene(broker, flow, url, Store(url), folder, settings or {}, nursery=nursery())
         try:
             yield made
         finally:
