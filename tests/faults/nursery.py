@@ -24,6 +24,7 @@ from typing import Any
 from chargeback_worker import cli
 
 _ROOT = Path(__file__).parents[2]
+_CHARGEBACK = "chargeback_worker"
 _PROGRAMS = (
     "tests.faults.quick_worker",
     "tests.faults.failing_worker",
@@ -90,6 +91,10 @@ class Nursery:
                 assert self._told.wait_for(lambda: self._born, _BORN_WITHIN_S), "nobody was born"
                 return self._born.pop()
 
+    @staticmethod
+    def knows(program: str) -> bool:
+        return program in (_CHARGEBACK, *_PROGRAMS)
+
     def close(self) -> None:
         """End it; its children are to be ended before."""
         self._process.kill()
@@ -123,7 +128,7 @@ def nursery() -> Nursery:
 def main() -> None:
     importlib.import_module("chargeback_worker.cli.program")
     programs = {name: importlib.import_module(name).main for name in _PROGRAMS}
-    programs["chargeback_worker"] = _chargeback
+    programs[_CHARGEBACK] = _chargeback
     children: set[int] = set()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

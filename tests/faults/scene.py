@@ -74,7 +74,7 @@ class Scene:
     wrong: list[str] = field(default_factory=list)
     """What a row has found beside what the oracle finds."""
     nursery: Nursery | None = None
-    """Where workers come from, if not each from an interpreter of its own."""
+    """Where workers of this release come from, if not each from an interpreter of its own."""
 
     def worker(
         self,
@@ -93,13 +93,9 @@ class Scene:
             **({"CHARGEBACK_KAFKA__GROUP_INSTANCE_ID": name} if member else {}),
             **settings,
         }
-        made = Worker(
-            environment,
-            self.folder / f"{name}.log",
-            arguments,
-            None if release else self.nursery,
-            release,
-        )
+        forked = release is None and Nursery.knows(arguments[0])
+        origin = self.nursery if forked else None
+        made = Worker(environment, self.folder / f"{name}.log", arguments, origin, release)
         self.workers.append(made)
         return made
 
