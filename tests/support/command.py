@@ -1,7 +1,9 @@
 """The program as a test runs it: in this process, with its own database."""
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -37,7 +39,7 @@ class Command:
     options: Sequence[str] = ()
 
     def __call__(self, *arguments: str, stdin: bytes | None = None) -> Ended:
-        with mock.patch.object(testing, "_get_command", _tree):
+        with mock.patch.object(testing, "_get_command", _tree), _logging_as_it_was():
             result = testing.CliRunner().invoke(program, [*self.options, *arguments], input=stdin)
         assert "Traceback" not in result.stderr or "--debug" in self.options, result.stderr
         return Ended(result.exit_code, result.stdout, result.stderr)
@@ -50,3 +52,15 @@ class Command:
 
     def having(self, *options: str) -> "Command":
         return Command([*self.options, *options])
+
+
+@contextmanager
+def _logging_as_it_was() -> Iterator[None]:
+    """A worker logs to its stderr, which is gone here when it has ended."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
