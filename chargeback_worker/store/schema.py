@@ -1,6 +1,7 @@
 """Which schema a database has, and bringing it to ours: alembic, with the guards made anew last."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -68,9 +69,15 @@ class SchemaVersion:
 def version(transaction: Transaction) -> SchemaVersion:
     """The schema of the database, and ours."""
     found = MigrationContext.configure(transaction.connection).get_current_revision()
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
-    assert wanted is not None
-    return SchemaVersion(found, wanted)
+    return SchemaVersion(found, _ours())
+
+
+@cache
+def _ours() -> str:
+    # Each script of a migration is read for it, which takes longer than to ask a database.
+    ours = ScriptDirectory.from_config(_config()).get_current_head()
+    assert ours is not None
+    return ours
 
 
 def check(store: Store) -> SchemaVersion:
