@@ -20,7 +20,7 @@ from chargeback_worker.broker.embedded import EmbeddedBroker
 from chargeback_worker.cli.program import program
 from chargeback_worker.usage.event import Grain, RawEvent, Reader, UsageEvent
 from tests.support.feed import NOW_US
-from tests.support.ladder import free_port
+from tests.support.ladder import free_ports
 from tests.support.pages import ROOT, Block, Shell, blocks, environment, option_names, shows
 from tests.support.postgres import PostgresServer
 from tests.support.warm_command import warm_command
@@ -46,7 +46,8 @@ def test_a_page_does_what_it_says(
 ) -> None:
     if shutil.which("curl") is None and any("curl " in one.text for one in blocks(page)):
         pytest.skip("there is no curl")
-    api, metrics = free_port(), free_port()
+    api = free_ports(2)
+    metrics = api + 1
     folder = tmp_path / "page"
     folder.mkdir()
     with EmbeddedBroker(tmp_path / "broker") as broker:
