@@ -32,14 +32,10 @@ def summary_of(
     user: str | None = None,
 ) -> Document:
     """The summary alone, of what one transaction sees."""
-
-    def by(column: By) -> list[SummedUsage]:
-        return totals.summed(transaction, days, (column,), team=team, user=user)
-
-    # One by one: all at once there would be a row for every combination.
-    found = by("resource_type")
+    by = _by_column(transaction, days, team, user)
+    found = [row for _, row in by["resource_type"]]
     labels = installation.labels(transaction)
-    by_resource_type = _broken_down((row.key[0], row) for row in found)
+    by_resource_type = _broken_down(by["resource_type"])
     summary: Document = {
         "team_id": team,
         "user_id": user,
@@ -50,15 +46,35 @@ def summary_of(
         "mixed_units": len(by_resource_type) > 1,
         "record_count": sum(row.records for row in found),
         "by_resource_type": by_resource_type,
-        "by_agent": _broken_down((row.key[0], row) for row in by("agent_id")),
+        "by_agent": _broken_down(by["agent_id"]),
     }
     if labels:
-        by_labels = [(read_labels(row.key[0]), row) for row in by("labels")]
+        by_labels = [(read_labels(text), row) for text, row in by["labels"]]
         summary["by_label"] = {
             name: _broken_down((values[place], row) for values, row in by_labels)
             for place, name in enumerate(labels)
         }
     return summary
+
+
+_COLUMNS: tuple[By, ...] = ("resource_type", "agent_id", "labels")
+
+
+def _by_column(
+    transaction: Transaction, days: BillingRange, team: str | None, user: str | None
+) -> dict[By, list[tuple[str | None, SummedUsage]]]:
+    """The usage summed by each column at least, with its value."""
+    if team is None and user is None:
+        # One by one: all at once there would be a row for every combination.
+        return {
+            column: [(row.key[0], row) for row in totals.summed(transaction, days, (column,))]
+            for column in _COLUMNS
+        }
+    # An owner has few combinations, and the totals are looked through once.
+    found = totals.summed(transaction, days, _COLUMNS, team=team, user=user)
+    return {
+        column: [(row.key[place], row) for row in found] for place, column in enumerate(_COLUMNS)
+    }
 
 
 def usage_by(
