@@ -14,7 +14,7 @@ from datetime import date
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.match import Condition
 from chargeback_worker.allocation.methods import METHODS
-from chargeback_worker.allocation.rule import effective
+from chargeback_worker.allocation.rule import applying, effective
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.period import BillingRange
 from chargeback_worker.usage.total import UsageTotal
@@ -104,9 +104,9 @@ def grouping(snapshot: Snapshot, days: BillingRange) -> Grouping:
     """How totals of those days may be summed for an allocation by this snapshot."""
     by_start = effective(snapshot.rules, days)
     starts = [start for start, _ in by_start]
-    in_force = {(rule.rule_id, rule.version): rule for _, rules in by_start for rule in rules}
-    whole = {name for rule in in_force.values() for name in METHODS[rule.rule_type].looks_at}
-    claims = [METHODS[rule.rule_type].claims(rule) for rule in in_force.values()]
+    in_force = applying(by_start)
+    whole = {name for rule in in_force for name in METHODS[rule.rule_type].looks_at}
+    claims = [METHODS[rule.rule_type].claims(rule) for rule in in_force]
     every_day = set(days.each()) if "day" in whole else set()
     team_days, user_days = ({}, {}) if every_day else _changes(snapshot.directory, days)
     return Grouping(

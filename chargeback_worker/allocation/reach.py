@@ -5,7 +5,7 @@ their own, usage that a rule divides among them and others, which must then be w
 weights are measured by. To take too much is harmless, to leave anything out is not.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from chargeback_worker.allocation.directory import Directory
@@ -13,7 +13,7 @@ from chargeback_worker.allocation.match import MISSING, PRESENT, Claim, Conditio
 from chargeback_worker.allocation.methods import METHODS
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.pool import Bearer
-from chargeback_worker.allocation.rule import Rule, effective
+from chargeback_worker.allocation.rule import applying, effective
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.period import BillingRange
 from chargeback_worker.usage.total import UsageTotal
@@ -51,7 +51,7 @@ def reach(snapshot: Snapshot, days: BillingRange, bearers: Sequence[Bearer]) -> 
     claims = _own(bearers)
     users: set[str] = set()
     measures = False
-    for rule in _applying(snapshot, days):
+    for rule in applying(effective(snapshot.rules, days)):
         method = METHODS[rule.rule_type]
         shared = [claim for one in bearers if (claim := method.reaches(rule, one)) is not None]
         claims += shared
@@ -70,15 +70,6 @@ def _own(bearers: Iterable[Bearer]) -> list[Claim]:
     teams = frozenset(one.one.team for one in bearers if one.one.team is not None)
     users = frozenset(one.one.user for one in bearers if one.one.user is not None)
     return [Claim(teams=Condition(teams)), Claim(users=Condition(users))]
-
-
-def _applying(snapshot: Snapshot, days: BillingRange) -> Iterable[Rule]:
-    found: Mapping[tuple[str, int], Rule] = {
-        (rule.rule_id, rule.version): rule
-        for _, rules in effective(snapshot.rules, days)
-        for rule in rules
-    }
-    return found.values()
 
 
 def _recorded(claim: Claim, directory: Directory) -> Iterator[Claim]:

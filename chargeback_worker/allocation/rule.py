@@ -140,6 +140,12 @@ def effective(rules: Iterable[Rule], days: BillingRange) -> list[tuple[date, tup
     return found
 
 
+def applying(changes: Iterable[tuple[date, tuple[Rule, ...]]]) -> list[Rule]:
+    """Each version that `effective` has found to apply, once."""
+    found = {(rule.rule_id, rule.version): rule for _, rules in changes for rule in rules}
+    return list(found.values())
+
+
 def stretches(rules: Iterable[Rule], days: BillingRange) -> list[BillingRange]:
     """The days cut where any rule may begin or cease to speak."""
     edges = {edge for rule in rules for edge in rule.bounds() if days.start < edge < days.end}
