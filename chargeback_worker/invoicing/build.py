@@ -44,6 +44,32 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
+class Billed:
+    """How a month billed somebody: the number of the first invoice, None before it has one, and
+    its tax rate in 10**-9, which the first releases did not write."""
+
+    number: str | None
+    tax_rate: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Originals:
+    """How earlier months billed each pair, and each receiver."""
+
+    carrying: Mapping[tuple[Period, Pair], Billed] = field(default_factory=dict)
+    to: Mapping[tuple[Period, Pair], Billed] = field(default_factory=dict)
+
+    def of(self, owed: Owed, receiver: Pair) -> Billed:
+        """What an adjustment changes: what that month billed for its pair or, where the pair is
+        new in it, to the receiver that it would have billed."""
+        carrying = self.carrying.get((owed.origin, owed.pair))
+        return carrying or self.to.get((owed.origin, receiver), _NOT_BILLED)
+
+
+_NOT_BILLED = Billed(None, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Drafted:
     """What is there of a receiver's invoice before its month is closed.
 
@@ -61,8 +87,8 @@ NOT_DRAFTED = Drafted(0)
 class Closing:
     """What a close knows when it writes its invoices.
 
-    `snapshots` holds the one of this close by its period and that of every origin month;
-    `originals` the first invoice number of an origin month to a receiver, where there is one;
+    `snapshots` holds the one of this close by its period and that of every origin month, whose
+    `originals` say what was billed then;
     `first_number` is None where drafts are made, which have no numbers; `final` says whether what
     they bill is booked with them. `on` is the billing day of `at`.
     """
@@ -70,7 +96,7 @@ class Closing:
     period: Period
     revision: int
     snapshots: Mapping[Period, Snapshot]
-    originals: Mapping[tuple[Period, Pair], str]
+    originals: Originals
     at: datetime
     on: date
     first_number: int | None
@@ -82,16 +108,14 @@ class Closing:
     def snapshot(self) -> Snapshot:
         return self.snapshots[self.period]
 
-    def original(self, owed: Owed) -> str | None:
-        """The invoice that an adjustment changes: of the origin month, to who was billed then."""
-        return self.originals.get((owed.origin, self._billed_then(owed)))
-
-    def tax_rate(self, owed: Owed) -> int:
-        """An adjustment is taxed as what it changes was."""
-        return self.snapshots[owed.origin].tax_rate(self._billed_then(owed))
-
-    def _billed_then(self, owed: Owed) -> Pair:
-        return self.snapshots[owed.origin].receiver(owed.pair)
+    def billed(self, owed: Owed) -> Billed:
+        """An adjustment names the invoice that it changes, and is taxed as that was, also where the
+        settings have changed since; what is of this period has no invoice before it."""
+        snapshot = self.snapshots[owed.origin]
+        receiver = snapshot.receiver(owed.pair)
+        then = _NOT_BILLED if owed.origin == self.period else self.originals.of(owed, receiver)
+        rate = snapshot.tax_rate(receiver) if then.tax_rate is None else then.tax_rate
+        return Billed(then.number, rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +174,7 @@ def _lines(owed: list[Owed], cents: int, closing: Closing) -> tuple[InvoiceLine,
 def _line(line: int, owed: Owed, total_price: int, closing: Closing) -> InvoiceLine:
     adjustment = owed.origin != closing.period
     quantity = None if owed.shared else owed.quantity
+    billed = closing.billed(owed)
     return InvoiceLine(
         line=line,
         kind=_line_kind(owed, adjustment),
@@ -162,8 +187,8 @@ def _line(line: int, owed: Owed, total_price: int, closing: Closing) -> InvoiceL
         allocation_id=allocation_id(owed.origin, closing.period, closing.revision, owed.key),
         origin=owed.origin,
         cause=owed.cause,
-        original_invoice=closing.original(owed) if adjustment else None,
-        tax_rate=closing.tax_rate(owed),
+        original_invoice=billed.number,
+        tax_rate=billed.tax_rate,
     )
 
 

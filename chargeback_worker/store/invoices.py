@@ -106,29 +106,6 @@ def of_period(transaction: Transaction, period: Period) -> list[Invoice]:
     return _with_lines(transaction, transaction.execute(statement).all())
 
 
-def first_numbers(
-    transaction: Transaction, revisions: Mapping[Period, int]
-) -> dict[tuple[Period, Pair], str]:
-    """The number of the first invoice of each receiver in those months, by closes up to that.
-
-    First is which was issued first: what a cancelled draft billed may get its number years later.
-    """
-    up_to = [
-        (table.c.period == period.number) & (table.c.revision <= revision)
-        for period, revision in revisions.items()
-    ]
-    rows = transaction.execute(
-        sa.select(table.c.period, table.c.team_id, table.c.user_id, table.c.number)
-        .where(sa.or_(sa.false(), *up_to), table.c.number.is_not(None))
-        .order_by(table.c.period, sa.func.length(table.c.number), table.c.number)
-    )
-    first: dict[tuple[Period, Pair], str] = {}
-    for row in rows:
-        key = (Period.from_number(row.period), Pair(row.team_id, row.user_id))
-        first.setdefault(key, row.number)
-    return first
-
-
 def earlier(transaction: Transaction, period: Period, revision: int) -> Earlier:
     """The numbers of a month's invoices by earlier closes than that, cancelled ones too."""
     issued = (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chargeback_worker.allocation.engine import PartKey
 from chargeback_worker.allocation.pair import UNALLOCATED, BillTo, Pair
 from chargeback_worker.allocation.snapshot import Snapshot
-from chargeback_worker.invoicing.build import Books, Closing, build
+from chargeback_worker.invoicing.build import Billed, Books, Closing, Originals, build
 from chargeback_worker.invoicing.invoice import InvoiceLine, Kind, LineKind, Status
 from chargeback_worker.invoicing.settle import Cause, Owed
 from chargeback_worker.money import NANO, NANO_PER_CENT, divide_half_even
@@ -24,7 +24,7 @@ NOVEMBERS = Closing(
     period=NOVEMBER,
     revision=1,
     snapshots={OCTOBER: Snapshot(), NOVEMBER: Snapshot()},
-    originals={(OCTOBER, Pair("A")): "INV-202510-0007"},
+    originals=Originals(to={(OCTOBER, Pair("A")): Billed("INV-202510-0007", None)}),
     first_number=1,
     at=ISSUED_AT,
     on=date(2025, 12, 3),
@@ -175,6 +175,20 @@ def test_the_original_is_found_by_who_was_billed_in_its_month() -> None:
     (invoice,) = build([owed(CENT, Pair("A", "x"), origin=OCTOBER)], closing).invoices
     assert invoice.receiver == Pair(None, "x")
     assert invoice.lines[0].original_invoice == "INV-202510-0007"
+
+
+def test_what_billed_the_pair_itself_comes_before_what_billed_its_receiver() -> None:
+    pair = Pair("A", "x")
+    apart = Billed("INV-202510-0009", 190_000_000)
+    closing = replace(
+        NOVEMBERS, originals=Originals({(OCTOBER, pair): apart}, NOVEMBERS.originals.to)
+    )
+    rows = [owed(CENT, pair, origin=OCTOBER), owed(CENT, Pair("A", "y"), origin=OCTOBER)]
+    (invoice,) = build(rows, closing).invoices
+    assert [(line.original_invoice, line.tax_rate) for line in invoice.lines] == [
+        ("INV-202510-0009", 190_000_000),
+        ("INV-202510-0007", 0),
+    ]
 
 
 def test_nobody_is_billed_for_what_is_unallocated() -> None:

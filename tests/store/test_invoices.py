@@ -124,18 +124,6 @@ def test_a_list_holds_what_was_selected(store: Store) -> None:
     assert ids(*invoices.selected(user="A")) == []
 
 
-def test_the_first_number_of_a_receiver_stands_for_its_month(store: Store) -> None:
-    later = replace(_invoice("later", number=3), revision=2)
-    _store(store, later, _invoice("first", number=2), _invoice("b", number=1, team="B"))
-
-    with store.read() as transaction:
-        assert invoices.first_numbers(transaction, {OCTOBER: 2}) == {
-            (OCTOBER, Pair("A")): "INV-202610-0002",
-            (OCTOBER, Pair("B")): "INV-202610-0001",
-        }
-        assert invoices.first_numbers(transaction, {}) == {}
-
-
 def test_numbers_go_on_where_they_were_left(store: Store) -> None:
     with store.begin() as transaction:
         assert invoices.last_number(transaction, OCTOBER) == 0

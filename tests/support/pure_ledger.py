@@ -1,13 +1,13 @@
 """Months closed in memory by the pure rooms alone: what a store does, without one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from chargeback_worker.allocation.engine import PartKey
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.snapshot import Snapshot
-from chargeback_worker.invoicing.build import Books, Closing, build
+from chargeback_worker.invoicing.build import Billed, Books, Closing, Originals, build
 from chargeback_worker.invoicing.invoice import Invoice
 from chargeback_worker.invoicing.settle import Booked, Owed, settle
 from chargeback_worker.period import Period
@@ -87,11 +87,17 @@ class Ledger:
         self.invoices.extend(books.invoices)
         return books
 
-    def _originals(self) -> Mapping[tuple[Period, Pair], str]:
-        first: dict[tuple[Period, Pair], str] = {}
+    def _originals(self) -> Originals:
+        carrying: dict[tuple[Period, Pair], Billed] = {}
+        to: dict[tuple[Period, Pair], Billed] = {}
         for invoice in self.invoices:
-            first.setdefault((invoice.period, invoice.receiver), invoice.invoice_number)
-        return first
+            own = [line for line in invoice.lines if line.origin == invoice.period]
+            rate = own[0].tax_rate if own else None
+            to.setdefault((invoice.period, invoice.receiver), Billed(invoice.invoice_number, rate))
+            for line in own:
+                place = invoice.period, line.key.pair
+                carrying.setdefault(place, Billed(invoice.invoice_number, line.tax_rate))
+        return Originals(carrying, to)
 
 
 def book(booked: dict[PartKey, Booked], row: Owed) -> None:

@@ -2,13 +2,13 @@
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from chargeback_worker.allocation.grouping import grouping
-from chargeback_worker.allocation.pair import BillTo
+from chargeback_worker.allocation.pair import BillTo, Pair
 from chargeback_worker.allocation.snapshot import Approval, Snapshot
 from chargeback_worker.errors import Conflict
 from chargeback_worker.invoicing.build import Books, Closing, build
@@ -27,6 +27,7 @@ from chargeback_worker.store import (
     snapshots,
 )
 from chargeback_worker.store.closes import Close
+from chargeback_worker.store.originals import originals
 from chargeback_worker.store.periods import PeriodRow, PeriodState
 from chargeback_worker.usage.event import Grain
 
@@ -113,7 +114,7 @@ def compute(
         period=period,
         revision=row.revision,
         snapshots=used,
-        originals=invoices.first_numbers(transaction, revisions),
+        originals=originals(transaction, revisions, _late(owed, period)),
         at=at,
         on=billing_day(at, ZoneInfo(snapshot.timezone)),
         first_number=first_number,
@@ -122,6 +123,11 @@ def compute(
         drafted=drafts.drafted(transaction, period, row.revision),
     )
     return Settlement(row.revision, tuple(owed), closing, build(owed, closing), allocation_s)
+
+
+def _late(owed: Iterable[Owed], period: Period) -> set[Pair]:
+    """Whose usage of earlier months it is."""
+    return {row.pair for row in owed if row.origin != period}
 
 
 def _used(transaction: Transaction, period: Period, snapshot: Snapshot) -> dict[Period, Snapshot]:

@@ -22,6 +22,7 @@ from chargeback_worker.reports.verify.comparison import Comparison
 from chargeback_worker.reports.verify.periods import left_out, revisions_at, snapshot, snapshots_of
 from chargeback_worker.store import bookings, closes, invoices, recount_books
 from chargeback_worker.store.closes import Close
+from chargeback_worker.store.originals import originals
 
 _HINT = "Issued invoices never change; compare with the messages of the invoices topic."
 _NUMBERS = "Numbers are taken only by a close, one after the other; restore from a backup."
@@ -150,8 +151,10 @@ def _check_close(found: Comparison, close: Close) -> None:
         period=close.period,
         revision=close.revision,
         snapshots=snapshots,
-        originals=invoices.first_numbers(
-            transaction, {of: revisions[of] for of in origins if of != close.period}
+        originals=originals(
+            transaction,
+            {of: revisions[of] for of in origins if of != close.period},
+            {row.owed.pair for row in booked if row.owed.origin != close.period},
         ),
         at=at,
         on=billing_day(at, ZoneInfo(snapshots[close.period].timezone)),

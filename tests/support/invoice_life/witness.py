@@ -13,7 +13,14 @@ from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.broker import TopicPartition
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.errors import ChargebackError
-from chargeback_worker.invoicing.invoice import Invoice, Kind, LineKind, Status, number_order
+from chargeback_worker.invoicing.invoice import (
+    Invoice,
+    InvoiceLine,
+    Kind,
+    LineKind,
+    Status,
+    number_order,
+)
 from chargeback_worker.invoicing.message import MessageType
 from chargeback_worker.period import Period, billing_day, from_us, to_us
 from chargeback_worker.reports.verify import verify
@@ -160,13 +167,31 @@ class Witness:
     def _check_lines(self, invoice: Invoice) -> None:
         """Own lines are taxed by what their close decided, adjustments as what they change was."""
         for line in invoice.lines:
-            then = self.books.month(line.origin).decided[-1]
-            assert line.tax_rate == then.rate(then.receiver(line.key.pair)), line
             adjusts = line.origin != invoice.period
             assert (line.kind is LineKind.ADJUSTMENT) == adjusts
-            assert adjusts or line.original_invoice is None
-            if line.original_invoice is not None:
-                assert line.original_invoice in self.books.month(line.origin).numbers
+            decided = self.books.month(line.origin).decided[-1]
+            receiver = decided.receiver(line.key.pair)
+            number, rate = self._changed(line, receiver) if adjusts else (None, None)
+            assert line.original_invoice == number, line
+            assert line.tax_rate == (decided.rate(receiver) if rate is None else rate), line
+
+    def _changed(self, line: InvoiceLine, receiver: Pair) -> tuple[str | None, int | None]:
+        """The first number, and the first rate, of what billed that pair in its month or, if
+        nothing did, of what was billed to that receiver."""
+        of_month = [
+            row.frozen for row in self.books.billed.values() if row.frozen.period == line.origin
+        ]
+        of_month.sort(key=lambda row: (row.revision, row.ordinal))
+        own = [(row, own) for row in of_month for own in row.lines if own.origin == row.period]
+        carrying = [(row, each) for row, each in own if each.key.pair == line.key.pair]
+        if any(row.receiver != receiver for row, _ in carrying):
+            self.happened("adjustment of what another was billed")
+        found = [row for row, _ in carrying] or [
+            row for row in of_month if row.receiver == receiver
+        ]
+        rates = [each.tax_rate for row, each in carrying or own if row in found]
+        numbers = [row.invoice_number for row in found if row.issued_at is not None]
+        return min(numbers, key=number_order, default=None), next(iter(rates), None)
 
     def _count(self, invoice: Invoice) -> None:
         self.happened(f"invoice: {invoice.kind}")
