@@ -59,6 +59,11 @@ class Directory:
             () if found is None else tuple(sorted({m.user_id for m in found.members if m.on(day)}))
         )
 
+    def has(self, team: str, user: str, day: date) -> bool:
+        """Whether a user is in a team on a day, in whatever others besides."""
+        of_user = self._teams_of.get(user, ())
+        return any(name == team and member.on(day) for name, member in of_user)
+
     def tax_rate_nano(self, team: str) -> int | None:
         found = self._by_id.get(team)
         return None if found is None else found.tax_rate_nano

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from starlette.requests import Request
 
+from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.api.refusals import (
     KeyMissing,
@@ -22,8 +23,10 @@ from chargeback_worker.api.refusals import (
 )
 from chargeback_worker.api.together import Together
 from chargeback_worker.app import now_us
+from chargeback_worker.period import day_from_number
 from chargeback_worker.store.api_keys import ApiKey, Role
 from chargeback_worker.store.audit import Act
+from chargeback_worker.usage.event import UsageEvent
 
 _PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 _LOCAL_NAMES = ("localhost", "localhost.")
@@ -63,17 +66,41 @@ class Caller:
                 raise OutOfScope(self.scope.key)
         return self.scope.team or team, self.scope.user or user
 
-    def require_own(self, team: str | None, user: str | None) -> None:
-        """Raises OutOfScope for what is not theirs."""
-        if not self.owns(team, user):
-            assert self.scope is not None
-            raise OutOfScope(self.scope.key)
-
     def owns(self, team: str | None, user: str | None) -> bool:
+        """Whether what is of that team and user is theirs to see."""
         if self.scope is None:
             return True
         mine = self.scope
         return mine.team == team if mine.team is not None else mine.user == user
+
+    def needs_directory(self, event: UsageEvent) -> bool:
+        """Whether the directory decides if they may record it: a user's own, that names a team."""
+        of_user = self.scope is not None and self.scope.user is not None
+        return of_user and event.team is not None and self.owns(event.team, event.user)
+
+    def refusal_of(self, event: UsageEvent, directory: Directory) -> OutOfScope | None:
+        """Why they may not record it, if so. To see what is theirs is less than to charge it to a
+        team: a team vouches for its users, but a user for no team that is not theirs that day."""
+        mine = self.scope
+        if mine is None:
+            return None
+        if not self.owns(event.team, event.user):
+            return OutOfScope(
+                mine.key,
+                f"This key records only usage of {mine.key}.",
+                "Name that in the usage, or use a key without a scope.",
+            )
+        if mine.user is None or event.team is None:
+            return None
+        day = day_from_number(event.day)
+        if directory.has(event.team, mine.user, day):
+            return None
+        return OutOfScope(
+            mine.key,
+            f"The directory does not have {mine.key} in the team {event.team!r} on {day}, so this"
+            " key may not record usage of that team.",
+            "Leave team_id out, have the directory name the membership, or use a key of the team.",
+        )
 
 
 async def admit(request: Request, keys: Keys, wanted: Role, scoped: Scoped) -> Caller:

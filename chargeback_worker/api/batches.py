@@ -5,7 +5,7 @@ as a client may not listen before it has said everything.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import IO
@@ -14,13 +14,15 @@ import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from chargeback_worker.allocation.directory import EMPTY, Directory
 from chargeback_worker.api.access import Caller
 from chargeback_worker.api.in_time import in_time
-from chargeback_worker.api.refusals import BodyUnreadable, OutOfScope, StillUnderWay, TooManyItems
+from chargeback_worker.api.refusals import BodyUnreadable, StillUnderWay, TooManyItems
 from chargeback_worker.api.repeated import made_id
 from chargeback_worker.app.recording import Recorder, UsageConflict
 from chargeback_worker.invoicing.document import encode
 from chargeback_worker.pipeline.ingest import Outcome
+from chargeback_worker.reports.directory import current_directory
 from chargeback_worker.usage.event import EVENT_BYTES_MAX, RefusedEvent, UsageEvent
 
 EVENTS_AT_ONCE = 5_000
@@ -111,26 +113,32 @@ class Batch:
         ]
         told: list[tuple[str, str | None, str | None]] = []
         sound: list[tuple[int, bytes, UsageEvent]] = []
-        for value, read in zip(values, self.recorder.read(values, names, at_us), strict=True):
-            refusal = self._refusal(read)
+        events = self.recorder.read(values, names, at_us)
+        directory = self._directory(events)
+        for value, read in zip(values, events, strict=True):
+            refusal = self._refusal(read, directory)
             if isinstance(read, UsageEvent) and refusal is None:
                 sound.append((len(told), value, read))
             told.append((_REFUSED, getattr(read, "usage_id", None), refusal))
         if sound:
-            _, kept, events = (list(column) for column in zip(*sound, strict=True))
-            outcomes = self.recorder.store(kept, events, at_us)
+            _, kept, theirs = (list(column) for column in zip(*sound, strict=True))
+            outcomes = self.recorder.store(kept, theirs, at_us)
             for (place, _, event), outcome in zip(sound, outcomes, strict=True):
                 error = UsageConflict(event).message if outcome is Outcome.CONFLICT else None
                 told[place] = (outcome.value, event.usage_id, error)
         self._tell(first, told, results)
 
-    def _refusal(self, read: UsageEvent | RefusedEvent) -> str | None:
+    def _directory(self, events: Sequence[UsageEvent | RefusedEvent]) -> Directory:
+        """The directory of now, where it decides about any of them."""
+        if any(isinstance(one, UsageEvent) and self.caller.needs_directory(one) for one in events):
+            return current_directory(self.recorder.app.store)
+        return EMPTY
+
+    def _refusal(self, read: UsageEvent | RefusedEvent, directory: Directory) -> str | None:
         if isinstance(read, RefusedEvent):
             return read.detail
-        if self.caller.owns(read.team, read.user):
-            return None
-        assert self.caller.scope is not None
-        return OutOfScope(self.caller.scope.key).message
+        refusal = self.caller.refusal_of(read, directory)
+        return None if refusal is None else f"{refusal.message} {refusal.hint}"
 
     def _tell(
         self, first: int, told: list[tuple[str, str | None, str | None]], results: IO[bytes]

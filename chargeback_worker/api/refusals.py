@@ -181,10 +181,10 @@ class RoleTooLow(Invalid):
 class OutOfScope(Invalid):
     """The key is scoped to a team or user, and this is not theirs alone."""
 
-    def __init__(self, scope: str) -> None:
+    def __init__(self, scope: str, detail: str | None = None, hint: str | None = None) -> None:
         super().__init__(
-            f"This key sees only what is of {scope}.",
-            "Ask for that, or use a key without a scope.",
+            detail or f"This key sees only what is of {scope}.",
+            hint or "Ask for that, or use a key without a scope.",
         )
 
 

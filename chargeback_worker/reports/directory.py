@@ -1,9 +1,16 @@
 """The directory as it was applied last, with the names and addresses in it."""
 
+from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.writing.directory import read_directory
 from chargeback_worker.invoicing.document import Amount, Document
 from chargeback_worker.period import format_us
 from chargeback_worker.store import Store, directories
+
+
+def current_directory(store: Store) -> Directory:
+    """What of it decides, without names and addresses."""
+    with store.read() as transaction:
+        return directories.directory_of_now(transaction)
 
 
 def show_directory(store: Store) -> Document:

@@ -54,6 +54,15 @@ def test_a_user_twice_in_one_team_is_in_one_team() -> None:
         assert directory(B=members).owner(None, "x", FIRST) == Pair("B", "x")
 
 
+def test_a_user_has_a_team_on_the_days_of_any_of_their_entries_in_it() -> None:
+    people = directory(A=[Member("x", until=TENTH), Member("x", LAST)], B=["x", "y"])
+    assert [people.has("A", "x", day) for day in (FIRST, TENTH, LAST)] == [True, False, True]
+    assert people.has("B", "x", TENTH), "of several teams it is in each"
+    assert not people.has("A", "y", FIRST)
+    assert not people.has("C", "x", FIRST)
+    assert not EMPTY.has("A", "x", FIRST)
+
+
 def test_a_recorded_team_is_never_changed_and_no_user_has_no_team() -> None:
     people = directory(A=["x"])
     assert people.owner("C", "x", FIRST) == Pair("C", "x")

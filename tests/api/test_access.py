@@ -9,9 +9,13 @@ from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.routing import Routes
+from chargeback_worker.period import Period
 from chargeback_worker.pipeline.keys import create_key, revoke_key
+from chargeback_worker.reports.usage_records import list_records
+from chargeback_worker.settings.model import Billing
 from chargeback_worker.store.api_keys import Role
 from tests.support.http_api import Api, Reply, serving
+from tests.support.http_directory import counted
 from tests.support.http_routes import ROUTES, Asked
 from tests.support.ledger import act
 
@@ -184,6 +188,84 @@ def test_a_key_with_a_scope_records_its_own_usage_alone(guarded: Guarded) -> Non
     assert team.post("usage", {**event, "team_id": "A"}).status == 201
     for other in ({"team_id": "B"}, {}, {"metadata": {"team_id": "B"}}):
         assert team.post("usage", {**event, **other}).problem == (403, "out-of-scope")
+
+
+TEAMS = {
+    "teams": [
+        {"team_id": "A", "members": [{"user_id": "ada", "to": "2026-10-10"}]},
+        {"team_id": "C", "members": [{"user_id": "ada", "from": "2026-10-10"}]},
+        {"team_id": "B", "members": [{"user_id": "bob"}]},
+    ]
+}
+
+
+def _refund(team: str | None, day: str) -> dict[str, object]:
+    usage = {"user_id": "ada", "timestamp": f"2026-10-{day}T12:00:00Z", "cost_usd": -5}
+    return usage if team is None else {**usage, "team_id": team}
+
+
+def test_a_key_of_a_user_names_no_team_but_one_that_the_directory_has_them_in_that_day(
+    sqlite_api: Api,
+) -> None:
+    sqlite_api.ok("PUT", "directory", TEAMS)
+    key = create_key(sqlite_api.store, "ada", Role.OPERATE, Pair(user="ada"), act()).secret
+    ada = sqlite_api.with_key(key)
+    taken = [(None, "09"), ("A", "09"), ("C", "10"), (None, "10")]
+    assert [ada.post("usage", _refund(*one)).status for one in taken] == [201] * 4
+    for team, day in (("A", "10"), ("C", "09"), ("B", "09"), ("nobody", "09")):
+        refused = ada.post("usage", _refund(team, day))
+        assert refused.problem == (403, "out-of-scope"), (team, day)
+        document = refused.json
+        for said in ("user:ada", repr(team), f"2026-10-{day}"):
+            assert said in document["detail"], document
+        assert "Leave team_id out" in document["hint"]
+    other = ada.post("usage", {**_refund("B", "09"), "user_id": "bob"})
+    assert other.problem == (403, "out-of-scope")
+    used = list_records(sqlite_api.store, Period(2026, 10).days())["usage_records"]
+    assert sorted(record["team_id"] or "" for record in used) == ["", "", "A", "C"]
+
+
+def test_the_day_of_a_membership_is_the_billing_day(sqlite_url: str) -> None:
+    with serving(sqlite_url, billing=Billing(timezone="Asia/Tokyo")) as api:
+        api.ok("PUT", "directory", TEAMS)
+        key = create_key(api.store, "ada", Role.OPERATE, Pair(user="ada"), act()).secret
+        at = {"timestamp": "2026-10-09T16:00:00Z", "user_id": "ada", "cost_usd": 1}
+        ada = api.with_key(key)
+        assert ada.post("usage", {**at, "team_id": "A"}).problem == (403, "out-of-scope")
+        assert ada.post("usage", {**at, "team_id": "C"}).status == 201
+
+
+def test_without_a_directory_a_key_of_a_user_names_no_team(sqlite_api: Api) -> None:
+    key = create_key(sqlite_api.store, "ada", Role.OPERATE, Pair(user="ada"), act()).secret
+    ada = sqlite_api.with_key(key)
+    assert ada.post("usage", _refund("A", "09")).problem == (403, "out-of-scope")
+    assert ada.post("usage", _refund(None, "09")).status == 201
+
+
+def test_a_key_of_a_team_vouches_for_its_users(sqlite_api: Api) -> None:
+    sqlite_api.ok("PUT", "directory", TEAMS)
+    key = create_key(sqlite_api.store, "b", Role.OPERATE, Pair(team="B"), act()).secret
+    assert sqlite_api.with_key(key).post("usage", _refund("B", "09")).status == 201
+
+
+def test_the_directory_is_read_only_where_a_key_of_a_user_names_a_team(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite_api.ok("PUT", "directory", TEAMS)
+    read = counted(monkeypatch)
+    secrets = {
+        name: create_key(sqlite_api.store, name, Role.OPERATE, scope, act()).secret
+        for name, scope in (("a", Pair(team="A")), ("ada", Pair(user="ada")), ("all", None))
+    }
+    for name in ("a", "all"):
+        assert sqlite_api.with_key(secrets[name]).post("usage", _refund("A", "09")).status == 201
+    ada = sqlite_api.with_key(secrets["ada"])
+    assert ada.post("usage", _refund(None, "09")).status == 201
+    others = {**_refund("A", "09"), "user_id": "bob"}
+    assert ada.post("usage", others).problem == (403, "out-of-scope")
+    assert read == []
+    assert ada.post("usage", _refund("A", "09")).status == 201
+    assert len(read) == 1
 
 
 def test_a_key_is_taken_in_either_header(guarded: Guarded) -> None:

@@ -18,6 +18,7 @@ from chargeback_worker.pipeline.keys import create_key
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store.api_keys import Role
 from tests.support.http_api import Api, Reply
+from tests.support.http_directory import counted
 from tests.support.http_late import Late
 from tests.support.ledger import act
 
@@ -161,6 +162,23 @@ def test_a_key_with_a_scope_records_its_own_alone(sqlite_api: Api) -> None:
     reply = _send(sqlite_api.with_key(key), body)
     assert [row["outcome"] for row in reply.json["results"]] == ["accepted", "refused", "refused"]
     assert "team:A" in reply.json["results"][1]["error"]
+
+
+def test_a_key_of_a_user_is_held_against_the_directory_once_a_transaction(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "EVENTS_AT_ONCE", 4)
+    sqlite_api.ok("PUT", "directory", {"teams": [{"team_id": "A", "members": [{"user_id": "x"}]}]})
+    key = create_key(sqlite_api.store, "x", Role.OPERATE, Pair(user="x"), act()).secret
+    read = counted(monkeypatch)
+    teams = ["A", "B", "A", None, None, None, None, None, "B", "A"]
+    events = [_event(number, user_id="x", team_id=team) for number, team in enumerate(teams)]
+    reply = _send(sqlite_api.with_key(key), _lines([*events, _event(10, user_id="y")]))
+    told = [row["outcome"] for row in reply.json["results"]]
+    assert told == ["refused" if team == "B" else "accepted" for team in (*teams, "B")]
+    assert len(read) == 2, "nothing of the second four names a team"
+    for said in ("user:x", "'B'", "2026-09-03", "Leave team_id out"):
+        assert said in reply.json["results"][1]["error"]
 
 
 def test_a_connection_that_breaks_leaves_whole_transactions(

@@ -7,7 +7,8 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from chargeback_worker.api.access import Scoped
+from chargeback_worker.allocation.directory import EMPTY
+from chargeback_worker.api.access import Caller, Scoped
 from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.batches import Batch, items_of, lines_of
 from chargeback_worker.api.bodies import (
@@ -37,6 +38,7 @@ from chargeback_worker.api.schemas.usage import (
     UsageSummaryAnswer,
 )
 from chargeback_worker.api.schemas.usage import UsageEvent as EventShape
+from chargeback_worker.api.turns import Turns
 from chargeback_worker.app.recording import Recorder, SentEvent, UsageConflict
 from chargeback_worker.pipeline.ingest import Outcome
 from chargeback_worker.reports.pages import UnknownPlace
@@ -88,13 +90,21 @@ async def record_usage(
     event = await _read(recorder, sent, name, at_us)
     if isinstance(event, RefusedEvent):
         raise UsageRefused(event)
-    caller.require_own(event.team, event.user)
+    await _require_theirs(caller, event, waiting)
     recorded = await waiting.usage.ask(SentEvent(sent, event, at_us))
     if recorded.outcome is Outcome.CONFLICT:
         raise UsageConflict(event)
     if recorded.period is None:
         return Answer(await waiting.records.ask(event))
     return Answer(accepted_record(event, recorded.period), 201)
+
+
+async def _require_theirs(caller: Caller, event: UsageEvent, waiting: Turns) -> None:
+    """Raises OutOfScope for usage that the caller may not record."""
+    directory = await waiting.directory.ask(None) if caller.needs_directory(event) else EMPTY
+    refusal = caller.refusal_of(event, directory)
+    if refusal is not None:
+        raise refusal
 
 
 async def _read(
