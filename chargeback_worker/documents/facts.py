@@ -63,9 +63,9 @@ class Closed:
 class Facts:
     """One invoice with all that its document says.
 
-    `closed` is None where what it bills is not booked yet. `shares` are the parts of a pool that
-    split lines came by, by allocation id and resource type. `issued_on` is a billing day. `exact`
-    shows the amounts behind the cents from the start.
+    `closed` is None where what it bills is not booked yet, or what others were billed is not to be
+    told. `shares` are the parts of a pool that split lines came by, by allocation id and resource
+    type. `issued_on` is a billing day. `exact` shows the amounts behind the cents from the start.
     """
 
     invoice: Invoice

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.rule import RESERVED_ID
 from chargeback_worker.allocation.snapshot import Snapshot
 from chargeback_worker.invoicing.document import Amount, Document
@@ -34,13 +35,15 @@ def list_allocations(
     limit: int = 200,
     cursor: str | None = None,
     usage_ids_max: int = USAGE_IDS_MAX,
+    usage_ids_of: Pair | None = None,
 ) -> Document:
     """A page of them in the order of keys; an empty team or user asks for what has none.
 
     `unallocated` is what nobody bears of all those days, whatever is asked for; `total_cost_usd`
     the sum of what is, on all pages; `pruned` says of which months usage ids are gone.
-    `cursor` continues. The usage ids take longest: a caller who shows none asks for 0. Raises
-    RuleUnknown or UnknownPlace.
+    `cursor` continues. The usage ids take longest: a caller who shows none asks for 0. Of shared
+    cost they are those of all that was divided; with `usage_ids_of` only those of usage that
+    belongs to that team or user. Raises RuleUnknown or UnknownPlace.
     """
     with store.read() as transaction:
         found = allocated(transaction, days, terms)
@@ -48,7 +51,7 @@ def list_allocations(
             _require_rule(transaction, rule_id, found)
         wanted = _selected(found.rows, rule_id=rule_id, team=team, user=user)
         page, next_cursor = cut(wanted, _key, AllocationKey, limit=limit, cursor=cursor)
-        ids = first_usage_ids(transaction, found, page, terms, most=usage_ids_max)
+        ids = first_usage_ids(transaction, found, page, terms, most=usage_ids_max, of=usage_ids_of)
         return {
             "period_start": days.start,
             "period_end": days.end,

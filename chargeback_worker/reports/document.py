@@ -45,15 +45,18 @@ class Rendered(NamedTuple):
 
 
 def invoice_document_of(
-    store: Store, name: str, form: str, *, look: Look, exact: bool = False
+    store: Store, name: str, form: str, *, look: Look, exact: bool = False, sums: bool = True
 ) -> Rendered:
     """The document of an invoice by its number or id. `exact` shows the amounts behind the cents.
 
-    Raises InvoiceUnknown, UnknownFormat, or what a format lacks.
+    Without `sums` it does not say how all that its close booked adds up. Raises InvoiceUnknown,
+    UnknownFormat, or what a format lacks.
     """
     if form not in FORMATS:
         raise UnknownFormat(form)
     facts = facts_of(store, name, look=look, exact=exact)
+    if not sums:
+        facts = replace(facts, closed=None)
     media_type, suffix, text = FORMATS[form].media_type, FORMATS[form].suffix, FORMATS[form].text
     file_name = f"{facts.invoice.invoice_number}{suffix}"
     return Rendered(render(facts, form), media_type, file_name, text)

@@ -68,12 +68,16 @@ def team_report(
     team: str,
     *,
     usage_ids_max: int = USAGE_IDS_MAX,
+    usage_ids_of: Pair | None = None,
 ) -> Document:
-    """Of a team that nobody knows it is zeros: it may be in the directory only."""
+    """Of a team that nobody knows it is zeros: it may be in the directory only. `usage_ids_of` is
+    as for a list of allocations."""
     with store.read() as transaction:
         found = allocated(transaction, days, terms, [Pair(team=team)])
         owned = _of_team(transaction, found, team)
-        ids = first_usage_ids(transaction, found, owned.allocations, terms, most=usage_ids_max)
+        ids = first_usage_ids(
+            transaction, found, owned.allocations, terms, most=usage_ids_max, of=usage_ids_of
+        )
         summary = summary_of(transaction, days, team=team)
         gone = pruned_of_days(transaction, days)
     report = _report(found, summary, owned, ids)
@@ -87,12 +91,14 @@ def user_report(
     user: str,
     *,
     usage_ids_max: int = USAGE_IDS_MAX,
+    usage_ids_of: Pair | None = None,
 ) -> Document:
-    """A user's pairs in whatever team. `billed_shares` are their lines of invoices to teams."""
+    """A user's pairs in whatever team. `billed_shares` are their lines of invoices to teams, and
+    `usage_ids_of` is as for a list of allocations."""
     with store.read() as transaction:
         found = allocated(transaction, days, terms, [Pair(user=user)])
         rows = found.rows
-        ids = first_usage_ids(transaction, found, rows, terms, most=usage_ids_max)
+        ids = first_usage_ids(transaction, found, rows, terms, most=usage_ids_max, of=usage_ids_of)
         own = _invoices(transaction, days, invoices.selected(user=user))
         to_teams = _invoices(transaction, days, billed.to_teams_for(user, days.periods()))
         summary = summary_of(transaction, days, user=user)

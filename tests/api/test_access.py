@@ -9,6 +9,7 @@ from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.api.access import Scoped
 from chargeback_worker.api.answers import Answer
 from chargeback_worker.api.routing import Routes
+from chargeback_worker.documents.formats import FORMATS
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.keys import create_key, revoke_key
 from chargeback_worker.reports.usage_records import list_records
@@ -180,6 +181,63 @@ def test_a_key_with_a_scope_sees_what_is_its_own(guarded: Guarded) -> None:
     others = guarded.api.with_key(guarded.keys["read"]).ok("GET", "invoices")["invoices"]
     (of_a,) = [row for row in others if row["receiver"] == "team:A"]
     assert user.get(f"invoices/{of_a['invoice_id']}").problem == (404, "invoice-unknown")
+
+
+@pytest.fixture
+def shared(sqlite_api: Api) -> Api:
+    """A month that is closed: A bears half of what B used, and 77 are of nobody."""
+    rule = {
+        "rule_id": "rent",
+        "rule_type": "fixed_split",
+        "split_percentages": {"team:A": 50, "team:B": 50},
+        "allocation_metadata": {"match": {"teams": ["B"]}},
+    }
+    sqlite_api.ok("POST", "allocation-rules", rule)
+    for name, team, cost in (("of-a", "A", 1), ("of-b", "B", 1000), ("of-nobody", None, 77)):
+        event = {"usage_id": name, "timestamp": "2026-09-03T12:00:00Z", "cost_usd": cost}
+        sqlite_api.ok("POST", "usage", {**event, "team_id": team, "user_id": team and f"u-{team}"})
+    sqlite_api.ok("POST", "periods/2026-09/close")
+    return sqlite_api
+
+
+def _scoped(api: Api, scope: Pair | None) -> Api:
+    return api.with_key(create_key(api.store, "k", Role.READ, scope, act()).secret)
+
+
+def test_of_what_was_divided_a_key_with_a_scope_sees_no_usage_of_others(shared: Api) -> None:
+    every, team = _scoped(shared, None), _scoped(shared, Pair(team="A"))
+    wanted = {"default": (["of-a"], "1"), "rent": ([], "1")}
+    for path in ("allocations", "reports/team/A"):
+        found = team.ok("GET", path, period="2026-09")
+        rows = found.get("report", found)["allocations"]
+        told = {row["rule_id"]: (row["usage_records"], row["usage_record_count"]) for row in rows}
+        assert told == wanted, path
+    rows = every.ok("GET", "allocations", period="2026-09", team_id="A")["allocations"]
+    assert [row["usage_records"] for row in rows] == [["of-a"], ["of-b"]]
+    user = _scoped(shared, Pair(user="u-A"))
+    for path in ("allocations", "reports/user/u-A"):
+        found = user.ok("GET", path, period="2026-09")
+        rows = found.get("report", found)["allocations"]
+        assert [row["usage_records"] for row in rows] == [["of-a"]], path
+
+
+def test_the_document_of_an_own_invoice_tells_a_key_with_a_scope_no_sums_of_others(
+    shared: Api,
+) -> None:
+    every, team = _scoped(shared, None), _scoped(shared, Pair(team="A"))
+    (row,) = team.ok("GET", "invoices")["invoices"]
+    path = f"invoices/{row['invoice_number']}/document"
+    for form in FORMATS:
+        # One after the other: neither gets what was made for the other.
+        replies = [caller.get(path, format=form) for caller in (every, team, every, team)]
+        whole, own = replies[0].body, replies[1].body
+        assert [reply.body for reply in replies[2:]] == [whole, own], form
+        assert {reply.headers["cache-control"] for reply in replies} == {"no-store"}
+        assert (whole == own) == (form == "json")
+    told = team.get(path, format="csv").body + team.get(path, format="html").body
+    for hidden in (b"period_", b"unallocated", b"1078", b"77.00"):
+        assert hidden not in told, hidden
+    assert b"501.00" in told
 
 
 def test_a_key_with_a_scope_records_its_own_usage_alone(guarded: Guarded) -> None:

@@ -1,5 +1,6 @@
 """Documents out of the books: of issued invoices they never change, whatever changes later."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from chargeback_worker.store import Store
 from chargeback_worker.store.invoices import InvoiceUnknown
 from tests.support.feed import Feed, usage
 from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, act, closed, issued
-from tests.support.reading_documents import amounts, html_text
+from tests.support.reading_documents import amounts, csv_rows, html_text, pdf_pages
 
 LOOK = Look(issuer="Platform")
 FIRST, SECOND = "INV-202610-0001", "INV-202610-0002"
@@ -68,6 +69,29 @@ def test_the_equation_is_that_of_the_close(books: Store) -> None:
     shown = html(books)
     assert "Booked 39.337333333 → 39.34 = this invoice" in shown
     assert amounts(shown)["39.34"] == 2
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_equation_can_be_left_out_and_nothing_else_with_it(books: Store, form: str) -> None:
+    whole = invoice_document_of(books, FIRST, form, look=LOOK).content
+    made = invoice_document_of(books, FIRST, form, look=LOOK, sums=False).content
+    if form == "json":
+        assert made == whole
+    elif form == "csv":
+        kept = [line for line in whole.splitlines() if not line.startswith(b"period_")]
+        assert (made.splitlines(), len(whole.splitlines())) == (kept, len(kept) + 4)
+    else:
+        read = html_text if form == "html" else _pdf_text
+        before, after = read(whole), read(made)
+        for told in ("adds up", "other invoices", "unallocated", "39.34"):
+            assert (told in before, told in after) == (True, False), told
+        own = invoice_document_of(books, FIRST, "csv", look=LOOK, sums=False).content
+        shown = Counter(row["amount"] for row in csv_rows(own) if row["row"] != "tax_total")
+        assert shown - amounts(after) == Counter()
+
+
+def _pdf_text(content: bytes) -> str:
+    return "\n".join(pdf_pages(content))
 
 
 @pytest.mark.parametrize("form", FORMATS)

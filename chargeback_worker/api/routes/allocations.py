@@ -98,7 +98,8 @@ def get_allocations(
 ) -> Answer:
     """List allocations
 
-    Those that are stored of a month, or what the rules give where none are. It writes nothing.
+    Those that are stored of a month, or what the rules give where none are. It writes nothing. To
+    a key with a scope `usage_records` name its own usage alone: not the rest of what was divided.
     """
     team, user = caller.narrowed(team_id, user_id)
     found = list_allocations(
@@ -110,6 +111,7 @@ def get_allocations(
         user=user,
         limit=limit,
         cursor=cursor,
+        usage_ids_of=caller.scope,
     )
     # What nobody bears is not theirs to see.
     return Answer(found if caller.scope is None else {**found, "unallocated": None})

@@ -29,7 +29,8 @@ def get_team_report(books: Books, caller: Who, days: Days, team_id: NamePath) ->
     """
     if caller.scope is not None and caller.scope.team != team_id:
         raise OutOfScope(caller.scope.key)
-    return Answer(team_report(books.store, days, terms_of(books.settings), team_id))
+    terms, scope = terms_of(books.settings), caller.scope
+    return Answer(team_report(books.store, days, terms, team_id, usage_ids_of=scope))
 
 
 @routes.declare(
@@ -47,4 +48,5 @@ def get_user_report(books: Books, caller: Who, days: Days, user_id: NamePath) ->
     """
     if caller.scope is not None and caller.scope.user != user_id:
         raise OutOfScope(caller.scope.key)
-    return Answer(user_report(books.store, days, terms_of(books.settings), user_id))
+    terms, scope = terms_of(books.settings), caller.scope
+    return Answer(user_report(books.store, days, terms, user_id, usage_ids_of=scope))

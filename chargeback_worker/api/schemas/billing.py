@@ -46,7 +46,10 @@ class Allocation(Shape):
     team_id: str | None
     user_id: str | None
     total_cost_usd: Money
-    usage_records: list[str] = Field(description="The first 100 usage ids behind it.")
+    usage_records: list[str] = Field(
+        description="The first 100 usage ids behind it; for a key with a scope those of its own"
+        " usage alone."
+    )
     usage_record_count: int
     allocation_details: AnyObject
     created_at: Instant | None
