@@ -29,6 +29,8 @@ from chargeback_worker.store.audit import Act
 from chargeback_worker.usage.event import UsageEvent
 
 _PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+LOCAL = "local"
+"""The owner of what is asked on this machine without any key."""
 _LOCAL_NAMES = ("localhost", "localhost.")
 
 Keys = Together[str | None, tuple[ApiKey | None, bool]]
@@ -110,7 +112,7 @@ async def admit(request: Request, keys: Keys, wanted: Role, scoped: Scoped) -> C
     found, any_made = await keys.ask(sent)
     if not any_made:
         _require_local(request)
-        return Caller("local", "local", Role.ADMIN)
+        return Caller(LOCAL, LOCAL, Role.ADMIN)
     if found is None:
         raise KeyMissing if sent is None else KeyUnknown
     if not found.role.reaches(wanted):

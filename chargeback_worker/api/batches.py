@@ -18,13 +18,14 @@ from chargeback_worker.allocation.directory import EMPTY, Directory
 from chargeback_worker.api.access import Caller
 from chargeback_worker.api.in_time import in_time
 from chargeback_worker.api.refusals import BodyUnreadable, StillUnderWay, TooManyItems
-from chargeback_worker.api.repeated import made_id
+from chargeback_worker.api.repeated import BATCH, claim_piece, made_id
 from chargeback_worker.app.recording import Recorder, UsageConflict
 from chargeback_worker.invoicing.document import encode
 from chargeback_worker.pipeline.ingest import Outcome
 from chargeback_worker.reports.directory import current_directory
 from chargeback_worker.usage.event import EVENT_BYTES_MAX, RefusedEvent, UsageEvent
 
+# Another number, or other bytes, and a batch that is sent again over an upgrade is refused.
 EVENTS_AT_ONCE = 5_000
 EVENTS_MAX = 1_000_000
 _BYTES_AT_ONCE = 16 * 1024**2
@@ -40,7 +41,8 @@ def _spool() -> IO[bytes]:
 
 @dataclass
 class Batch:
-    """One batch on its way; `key` names what brings no id, and without it that is refused."""
+    """One batch on its way; `key` names what brings no id, and without it that is refused. With
+    it each piece must be what it was before."""
 
     recorder: Recorder
     caller: Caller
@@ -52,8 +54,9 @@ class Batch:
     _results: IO[bytes] = field(default_factory=_spool)
 
     async def take(self, values: AsyncIterator[bytes]) -> None:
-        """Store all of them. Raises TooManyItems, and Unavailable, where a transaction does not end
-        in time too: what was stored until then stays, and is a duplicate when it is sent again."""
+        """Store all of them. Raises TooManyItems, KeyReused, and Unavailable, where a transaction
+        does not end in time too: what was stored until then stays, and is a duplicate when it is
+        sent again."""
         async for value in values:
             if self._index + len(self._values) == EVENTS_MAX:
                 await self._store()
@@ -108,7 +111,7 @@ class Batch:
         first, self._index = self._index, self._index + len(values)
         at_us = self.recorder.now_us()
         names = [
-            None if self.key is None else made_id(self.key, first + place)
+            None if self.key is None else made_id(self.caller.owner, BATCH, self.key, first + place)
             for place in range(len(values))
         ]
         told: list[tuple[str, str | None, str | None]] = []
@@ -120,6 +123,8 @@ class Batch:
             if isinstance(read, UsageEvent) and refusal is None:
                 sound.append((len(told), value, read))
             told.append((_REFUSED, getattr(read, "usage_id", None), refusal))
+        if sound and self.key is not None:
+            claim_piece(self.recorder.app.store, self.caller.owner, self.key, first, values)
         if sound:
             _, kept, theirs = (list(column) for column in zip(*sound, strict=True))
             outcomes = self.recorder.store(kept, theirs, at_us)

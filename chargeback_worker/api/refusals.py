@@ -217,12 +217,12 @@ class MethodUnknown(Invalid):
 
 
 class KeyReused(Conflict):
-    """An Idempotency-Key came again with another request."""
+    """An Idempotency-Key came again with another request, or another piece of a batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "request", besides: str = "") -> None:
+        hint = "Take a new key for each thing to be done, and the same one only to try it again."
         super().__init__(
-            "This Idempotency-Key was used for another request.",
-            "Take a new key for each thing to be done, and the same one only to try it again.",
+            f"This Idempotency-Key was used for another {what}.", f"{hint} {besides}".rstrip()
         )
 
 

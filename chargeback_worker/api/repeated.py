@@ -4,10 +4,14 @@ An answer is kept under its sender's key once the thing is done, also where its 
 meanwhile that it is still under way. Should we be killed in between, the
 request is done again, which counts nothing twice: usage has ids of its own, made from the key where
 it brings none, and every other step refuses or repeats itself harmlessly.
+
+A batch is too large for that. It is stored again piece by piece, and comes out as duplicates; of
+each piece what it was is kept, before it is stored, so that no other is taken for it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid5
 
@@ -15,11 +19,12 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chargeback_worker.api.access import LOCAL
 from chargeback_worker.api.refusals import At, KeyReused, ParameterRefused, StillUnderWay
 from chargeback_worker.api.together import Together
 from chargeback_worker.app import now_us
 from chargeback_worker.errors import ChargebackError
-from chargeback_worker.pipeline.keep_answer import KEPT_US, keep_answers
+from chargeback_worker.pipeline.keep_answer import KEPT_US, claim_key, keep_answers
 from chargeback_worker.reports.keys import find_answers
 from chargeback_worker.store import Store
 from chargeback_worker.store.api_answers import Answered, StoredAnswer
@@ -27,6 +32,10 @@ from chargeback_worker.store.api_answers import Answered, StoredAnswer
 HEADER = "Idempotency-Key"
 KEY_LENGTH_MAX = 255
 REPEATED = "Idempotency-Replayed"
+ONE, BATCH = "usage", "usage/batch"
+"""Where usage is sent: it is other usage there, under whatever key."""
+# In no key, as it cannot be seen, and in no owner.
+_SEPARATOR = "\x1f"
 _KEPT_HEADERS = ("content-type", "etag", "location")
 _SPACE = UUID("6f3dd5a0-9a0b-5a0e-8d3b-2d0b6f1c7c11")
 _log = structlog.get_logger(__name__)
@@ -45,9 +54,35 @@ def key_of(request: Request) -> str | None:
     return key
 
 
-def made_id(key: str, index: int = 0) -> str:
-    """The id of usage that brings none: UUIDv5 of the request's key and its place in it."""
-    return str(uuid5(uuid5(_SPACE, key), str(index)))
+def made_id(owner: str, where: str, key: str, index: int = 0) -> str:
+    """The id of usage that brings none: UUIDv5 of who sends it where under which key, and of its
+    place in the request."""
+    name = _SEPARATOR.join((owner, where, key))
+    if (owner, where) == (LOCAL, ONE):
+        # As it always was: sent again over an upgrade it is the same.
+        name = key
+    return str(uuid5(uuid5(_SPACE, name), str(index)))
+
+
+def claim_piece(store: Store, owner: str, key: str, first: int, values: Sequence[bytes]) -> None:
+    """Keep what a piece of a batch is, that begins with the event `first`.
+
+    Where a batch is cut must follow from it alone. Raises KeyReused where another piece was there
+    before, whether all of that was stored or not.
+    """
+    name, digest = _SEPARATOR.join((key, BATCH, str(first))), digest_of(values)
+    claimed = Answered(owner, name, StoredAnswer(digest, 200, {}, b""))
+    if claim_key(store, claimed, now_us()).digest != digest:
+        raise KeyReused("batch", "Send what was refused of a batch by itself, with a new key.")
+
+
+def digest_of(parts: Iterable[bytes]) -> bytes:
+    """The same of the same parts alone."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(len(part).to_bytes(8, "big"))
+        found.update(part)
+    return found.digest()
 
 
 class Answers:

@@ -4,7 +4,6 @@ A route is a function that takes what was asked and gives an answer; what comes 
 is here, once for all.
 """
 
-import hashlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
@@ -20,10 +19,10 @@ from starlette.responses import Response
 
 from chargeback_worker.allocation.writing.place import near
 from chargeback_worker.api import bodies
-from chargeback_worker.api.access import Caller, Scoped, admit
+from chargeback_worker.api.access import LOCAL, Caller, Scoped, admit
 from chargeback_worker.api.in_time import in_time
 from chargeback_worker.api.refusals import At, ParameterRefused, StillUnderWay, TookTooLong
-from chargeback_worker.api.repeated import Repeatable
+from chargeback_worker.api.repeated import Repeatable, digest_of
 from chargeback_worker.api.turns import Turns
 from chargeback_worker.app import App
 from chargeback_worker.app.recording import Recorder
@@ -204,7 +203,7 @@ def _is_streamed(declared: Declared) -> bool:
 async def _take_body(request: Request, body: Body) -> None:
     announced = request.headers.get("content-type")
     # A request without a body must say JSON as well: no page of another site can do that unasked.
-    if body.required or announced or request.state.caller.owner == "local":
+    if body.required or announced or request.state.caller.owner == LOCAL:
         bodies.require_media_type(request, body.media_types)
     if not body.streamed:
         request.state.sent = await bodies.read_body(request, body.most)
@@ -240,7 +239,6 @@ def refused_parameters(error: RequestValidationError) -> ParameterRefused:
 
 def _digest(request: Request) -> bytes:
     """What must be the same for a request to be the same one."""
-    found = hashlib.sha256()
     parts = (
         request.method.encode(),
         request.url.path.encode(),
@@ -248,7 +246,4 @@ def _digest(request: Request) -> bytes:
         request.headers.get("if-match", "").encode(),
         getattr(request.state, "sent", b""),
     )
-    for part in parts:
-        found.update(len(part).to_bytes(8, "big"))
-        found.update(part)
-    return found.digest()
+    return digest_of(parts)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chargeback_worker.store import Store, api_answers
-from chargeback_worker.store.api_answers import Answered
+from chargeback_worker.store.api_answers import Answered, StoredAnswer
 
 KEPT_US = 48 * 3_600_000_000
 """How long an answer is given again; sooner or later after it, it is forgotten."""
@@ -15,3 +15,16 @@ def keep_answers(store: Store, answered: Sequence[Answered], now_us: int) -> Non
     with store.begin() as transaction:
         api_answers.forget(transaction, since_us)
         api_answers.keep(transaction, answered, now_us=now_us, since_us=since_us)
+
+
+def claim_key(store: Store, answered: Answered, now_us: int) -> StoredAnswer:
+    """Keep an answer before its thing is done; the one that stands, where another's was first.
+
+    Of those who claim one key at once one is first, whatever process they are in.
+    """
+    since_us = now_us - KEPT_US
+    name = (answered.owner, answered.key)
+    with store.begin() as transaction:
+        api_answers.forget(transaction, since_us)
+        api_answers.keep(transaction, [answered], now_us=now_us, since_us=since_us)
+        return api_answers.find(transaction, [name], since_us)[name]

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.api import batches, bodies
 from chargeback_worker.api.batches import Batch
 from chargeback_worker.app.recording import Recorder
+from chargeback_worker.errors import Unavailable
 from chargeback_worker.pipeline.keys import create_key
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store.api_keys import Role
@@ -94,6 +96,117 @@ def test_the_same_batch_counts_once(
     assert _counts(other)["accepted"] == 20, "another key means other usage"
     assert _counts(_send(api, body))["refused"] == 20, "without a key nothing names them"
     assert _used(api) == "40"
+
+
+BARE = {"cost_usd": 1, "timestamp": AT, "team_id": "A"}
+
+
+def _keyed(api: Api, key: str = "b-1") -> Api:
+    return api.having(Idempotency_Key=key)
+
+
+def test_another_batch_under_the_same_key_is_refused_and_nothing_of_it_is_stored(api: Api) -> None:
+    one = _lines([BARE])
+    assert _counts(_send(_keyed(api), one))["accepted"] == 1
+    for others in ([BARE, BARE], [{**BARE, "agent_id": "x"}], [_event(1)]):
+        reply = _send(_keyed(api), _lines(others))
+        assert reply.problem == (422, "key-reused"), others
+        assert "by itself" in reply.json["hint"]
+    assert _used(api) == "1"
+    assert _counts(_send(_keyed(api), one))["duplicate"] == 1
+    assert verify(api.store).mismatches == ()
+
+
+def test_another_batch_is_refused_from_the_piece_on_that_differs(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "EVENTS_AT_ONCE", 3)
+    body = [{**BARE, "agent_id": str(number)} for number in range(8)]
+    assert _counts(_send(_keyed(api), _lines(body)))["accepted"] == 8
+    other = [*body[:4], {**body[4], "cost_usd": 2}, *body[5:]]
+    assert _send(_keyed(api), _lines(other)).problem == (422, "key-reused")
+    assert _used(api) == "8"
+    assert _counts(_send(_keyed(api), _lines(body)))["duplicate"] == 8
+
+
+def test_a_batch_whose_answers_were_forgotten_counts_once_all_the_same(api: Api) -> None:
+    """And it is known again from then on."""
+    body = _lines([BARE, BARE])
+    assert _counts(_send(_keyed(api), body))["accepted"] == 2
+    with api.store.begin() as transaction:
+        transaction.connection.exec_driver_sql("DELETE FROM api_answer")
+    assert _counts(_send(_keyed(api), body))["duplicate"] == 2
+    assert _send(_keyed(api), _lines([BARE])).problem == (422, "key-reused")
+
+
+def test_a_piece_that_may_be_stored_is_held_against_what_comes_in_its_place(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a commit that was not heard of, or a kill before it."""
+    monkeypatch.setattr(batches, "EVENTS_AT_ONCE", 2)
+    store, tries = Recorder.store, iter((True, False))
+
+    def stores(*arguments: Any) -> Any:
+        if not next(tries, True):
+            raise Unavailable("gone")
+        return store(*arguments)
+
+    monkeypatch.setattr(Recorder, "store", stores)
+    body = [{**BARE, "agent_id": str(number)} for number in range(5)]
+    assert _send(_keyed(api), _lines(body)).status == 503
+    assert _send(_keyed(api), _lines([*body[:2], *body[:2]])).problem == (422, "key-reused")
+    counts = _counts(_send(_keyed(api), _lines(body)))
+    assert (counts["duplicate"], counts["accepted"]) == (2, 3)
+    assert _used(api) == "5"
+
+
+def test_of_two_batches_with_one_key_at_once_one_is_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended, store = threading.Event(), threading.Event(), Recorder.store
+
+    def stores(*arguments: Any) -> Any:
+        begun.set()
+        assert ended.wait(60)
+        return store(*arguments)
+
+    monkeypatch.setattr(Recorder, "store", stores)
+    with ThreadPoolExecutor(1) as beside:
+        first = beside.submit(_send, _keyed(api), _lines([BARE]))
+        assert begun.wait(60)
+        second = _send(_keyed(api), _lines([BARE, BARE]))
+        ended.set()
+        assert _counts(first.result())["accepted"] == 1
+    assert second.problem == (422, "key-reused")
+    assert _used(api) == "1"
+
+
+def test_a_key_under_which_nothing_was_stored_is_free(sqlite_api: Api) -> None:
+    assert _counts(_send(_keyed(sqlite_api), _lines([{**BARE, "cost_usd": "x"}])))["refused"] == 1
+    assert _counts(_send(_keyed(sqlite_api), _lines([BARE])))["accepted"] == 1
+
+
+def test_one_key_is_another_at_each_sender_and_each_route(sqlite_api: Api) -> None:
+    assert _counts(_send(_keyed(sqlite_api), _lines([BARE])))["accepted"] == 1
+    assert _keyed(sqlite_api).post("usage", BARE).status == 201
+    for name in ("one", "two"):
+        key = create_key(sqlite_api.store, name, Role.OPERATE, None, act()).secret
+        sender = _keyed(sqlite_api.with_key(key))
+        assert sender.post("usage", BARE).status == 201
+        assert _counts(_send(sender, _lines([BARE])))["accepted"] == 1
+    assert _used(sqlite_api.with_key(key)) == "6"
+
+
+def test_without_a_key_nothing_is_kept_of_a_batch(
+    sqlite_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "EVENTS_AT_ONCE", 3)
+    body = _lines([_event(number) for number in range(7)])
+    for sender, kept in ((sqlite_api, 0), (_keyed(sqlite_api, "x" * 255), 3)):
+        _send(sender, body)
+        with sqlite_api.store.read() as transaction:
+            query = "SELECT count(*) FROM api_answer"
+            assert transaction.connection.exec_driver_sql(query).scalar() == kept
 
 
 def test_blank_lines_and_ends_of_lines_do_not_count(api: Api) -> None:

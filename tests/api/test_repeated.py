@@ -8,7 +8,7 @@ import pytest
 
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.api.refusals import StillUnderWay
-from chargeback_worker.api.repeated import _alone, _under_way
+from chargeback_worker.api.repeated import BATCH, ONE, _alone, _under_way, made_id
 from chargeback_worker.api.routes import rules as rule_routes
 from chargeback_worker.pipeline.keys import create_key
 from chargeback_worker.pipeline.save_rules import create_rule
@@ -64,6 +64,36 @@ def test_a_key_is_its_senders_own(api: Api) -> None:
     other = api.with_key(second).having(Idempotency_Key="same").post("usage", event)
     assert (one.status, other.status) == (201, 200)
     assert "idempotency-replayed" not in other.headers
+
+
+def test_usage_without_an_id_is_another_for_another_sender(api: Api) -> None:
+    first = create_key(api.store, "one", Role.OPERATE, Pair(team="A"), act()).secret
+    second = create_key(api.store, "two", Role.OPERATE, None, act()).secret
+    event = {**BARE, "timestamp": "2026-09-03T12:00:00Z"}
+    keyed = [api.with_key(secret).having(Idempotency_Key="same") for secret in (first, second)]
+    replies = [sender.post("usage", event) for sender in keyed]
+    assert [reply.status for reply in replies] == [201, 201]
+    assert len({reply.json["usage_record"]["usage_id"] for reply in replies}) == 2
+    with api.store.begin() as transaction:
+        transaction.connection.exec_driver_sql("DELETE FROM api_answer")
+    assert [sender.post("usage", event).status for sender in keyed] == [200, 200]
+
+
+def test_usage_of_this_machine_has_the_id_that_it_always_had() -> None:
+    assert made_id("local", ONE, "job-7") == "6e4a5cef-2e98-5f9b-bff5-eb0afd70e939"
+
+
+def test_ids_tell_apart_who_sends_what_where_under_which_key() -> None:
+    told = [
+        ("local", ONE, "k", 0),
+        ("local", BATCH, "k", 0),
+        ("local", BATCH, "k", 1),
+        ("key:1", ONE, "k", 0),
+        ("key:1", ONE, "l", 0),
+        ("key:1", BATCH, "k", 0),
+        ("key:2", BATCH, "k", 0),
+    ]
+    assert len({made_id(*one) for one in told}) == len(told)
 
 
 def test_the_same_key_at_once_is_done_once(api: Api) -> None:

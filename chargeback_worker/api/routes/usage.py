@@ -23,12 +23,13 @@ from chargeback_worker.api.bodies import (
 from chargeback_worker.api.parameters import Cursor, Days, Limit, TeamFilter, UserFilter
 from chargeback_worker.api.refusals import (
     BodyUnreadable,
+    KeyReused,
     OutOfScope,
     RangeTooLong,
     TooManyItems,
     UsageRefused,
 )
-from chargeback_worker.api.repeated import key_of, made_id
+from chargeback_worker.api.repeated import ONE, key_of, made_id
 from chargeback_worker.api.routing import Body, Books, Routes, Sent, Taking, Waiting, Who
 from chargeback_worker.api.schemas.usage import (
     BatchAnswer,
@@ -86,7 +87,7 @@ async def record_usage(
     and billed in the next open one (`late`).
     """
     key, at_us = key_of(request), recorder.now_us()
-    name = str(uuid4()) if key is None else made_id(key)
+    name = str(uuid4()) if key is None else made_id(caller.owner, ONE, key)
     event = await _read(recorder, sent, name, at_us)
     if isinstance(event, RefusedEvent):
         raise UsageRefused(event)
@@ -121,7 +122,7 @@ async def _read(
     role=Role.OPERATE,
     scoped=Scoped.OWN,
     answers={200: BatchAnswer},
-    refuses=(BodyUnreadable, TooManyItems),
+    refuses=(BodyUnreadable, TooManyItems, KeyReused),
     body=Body(BatchBody, _EXAMPLES, (JSON, *JSON_LINES), _LINES, streamed=True),
 )
 async def record_usage_batch(request: Request, recorder: Taking, caller: Who) -> Response:
@@ -129,8 +130,9 @@ async def record_usage_batch(request: Request, recorder: Taking, caller: Who) ->
 
     JSON lines, up to 1,000,000 events, or a JSON array of up to 8 MiB. It is stored in transactions
     of 5,000 as it comes; each event ends by itself, and nothing of a refused one is kept. An event
-    without an id needs the request's `Idempotency-Key`, and gets UUIDv5 of it and its index. Sent
-    again, what was stored before is a duplicate.
+    without an id needs the request's `Idempotency-Key`, and gets UUIDv5 of the API key, of that key
+    and of its index. Sent again, what was stored before is a duplicate; another batch with the same
+    key is refused for 48 hours, from the first piece on that differs.
     """
     key = key_of(request)
     if media_type(request) == JSON:

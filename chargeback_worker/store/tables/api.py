@@ -26,7 +26,7 @@ api_key = table(
 api_answer = table(
     "api_answer",
     sa.Column("owner", Text, primary_key=True),
-    # The Idempotency-Key of a request of that owner.
+    # The Idempotency-Key of a request of that owner; of a piece of a batch, with its place.
     sa.Column("key", Text, primary_key=True),
     sa.Column("digest", Bytes, nullable=False),
     sa.Column("status", sa.Integer, nullable=False),
