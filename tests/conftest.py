@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from chargeback_worker.store import Store, schema
 from tests.support.brokers import BrokerServer, broker_ladder, embedded_ladder, kafka_ladder
@@ -38,7 +38,14 @@ if "TMPDIR" not in os.environ and (_memory := folder_in_memory()):
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 # Time decides nothing: not how long a try may take, nor how long it may take to draw one.
-settings.register_profile("chargeback", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# And a failure is told as it was found: to try what else of it could vary takes minutes, in which
+# the test would end by its timeout, without the example.
+settings.register_profile(
+    "chargeback",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[phase for phase in Phase if phase is not Phase.explain],
+)
 settings.load_profile("chargeback")
 
 _kafka = kafka_ladder()

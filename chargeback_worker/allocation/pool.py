@@ -102,8 +102,9 @@ class Method:
     `looks_at`: dimensions of totals that `pools` tells apart by itself; `day` too where it asks the
     directory about another team than the one that usage belongs to.
     `reaches`: of what a rule claims, the usage that somebody may bear a part of though it is not
-    their own; None where there is none. Without it all usage is read, whoever is asked for.
-    `measures`: weights come from what `drivers` measures.
+    their own, and all that such a part is weighed by, whatever rule claims it; None where there is
+    none. Without it all usage is read, whoever is asked for.
+    `measures`: weights come from what `drivers` measures; that need not be in `reaches`.
     """
 
     claims: Callable[[Rule], Claim]

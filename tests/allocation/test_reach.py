@@ -35,6 +35,8 @@ ones = st.lists(
     max_size=2,
     unique=True,
 )
+crowded = made_usage.totals(labels=made_usage.LABELS, teams="A", users="xyz", min_size=8)
+users = st.sampled_from([[Pair(user=user)] for user in "xyz"])
 
 
 def bearers(snapshot: Snapshot, totals: Iterable[UsageTotal], asked: list[Pair]) -> list[Bearer]:
@@ -67,6 +69,17 @@ def test_what_somebody_bears_follows_from_what_reaches_them(
     totals: list[UsageTotal], snapshot: Snapshot, asked: list[Pair]
 ) -> None:
     assert_the_same(totals, snapshot, asked)
+
+
+@pytest.mark.parametrize("rule_type", made_rules.TYPES)
+@law(100)
+@given(st.data())
+def test_what_somebody_bears_of_a_narrow_rule_follows_from_what_reaches_them(
+    rule_type: str, data: st.DataObject
+) -> None:
+    """Weights may derive from usage that no such rule claims."""
+    snapshot = data.draw(made_rules.narrow_snapshots(rule_type))
+    assert_the_same(data.draw(crowded), snapshot, data.draw(users | ones))
 
 
 def assert_the_same(totals: list[UsageTotal], snapshot: Snapshot, asked: list[Pair]) -> None:
@@ -166,6 +179,14 @@ def test_a_user_bears_what_others_used_in_a_team_that_is_divided() -> None:
     assert taken(Snapshot((rule,)), X, seen=["B"]) == "acde"
     assert taken(Snapshot((rule,), _MEMBERS), Pair(user="y")) == "bcdf"
     assert taken(Snapshot((rule,), _MEMBERS), Pair(team="B")) == "cdf"
+
+
+def test_of_a_team_that_is_divided_all_is_read_to_see_who_used_anything() -> None:
+    """Whatever rule claims it: who used anything in the team bears a part of what this one does."""
+    rule = Rule("t", 1, "by_team", match=Match(resource_types=("storage",), users=("x",)))
+    assert taken(Snapshot((rule,)), X, seen=["B"]) == "acde"
+    assert taken(Snapshot((replace(rule, team_id="A"),)), X, seen=["B"]) == "ace"
+    assert taken(Snapshot((rule,)), X) == "ace"
 
 
 def test_a_split_is_read_whole_by_its_receivers() -> None:

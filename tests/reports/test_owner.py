@@ -115,6 +115,21 @@ def test_a_report_reads_no_usage_that_does_not_bear_on_its_owner(
     assert used == {("B", "bob")}
 
 
+def test_of_a_user_who_shares_with_whom_only_another_rule_saw_it_is_what_a_close_books(
+    store: Store,
+) -> None:
+    Feed(store).send(
+        usage("a", "10", team="T", user_id="ada", resource_type="compute"),
+        usage("b", "4", team="T", user_id="bob"),
+    )
+    write(store, Rule("r", 1, "by_team", match=Match(resource_types=("compute",))))
+    open_ = [_plain(user_report(store, _DAYS, TERMS, user))["report"] for user in ("ada", "bob")]
+    closed(store)
+    books = [_plain(user_report(store, _DAYS, TERMS, user))["report"] for user in ("ada", "bob")]
+    for found in (open_, books):
+        assert [report["total_cost_usd"] for report in found] == [5, 9]
+
+
 def _plain(document: Document) -> Any:
     return json.loads(encode(document), parse_float=Decimal)
 

@@ -71,6 +71,23 @@ def matches(draw: st.DrawFn, labels: Sequence[str] = ()) -> Match:
     )
 
 
+def narrow_matches(labels: Sequence[str] = ()) -> st.SearchStrategy[Match]:
+    """One that takes only some of what is used in a team, by one value of one field."""
+
+    def one(*values: str | None) -> st.SearchStrategy[tuple[str | None]]:
+        return st.tuples(st.sampled_from(values))
+
+    return st.one_of(
+        st.builds(Match, users=one(None, *_USERS)),
+        st.builds(Match, agents=one(None, *AGENTS[:2])),
+        st.builds(Match, resource_types=one(*RESOURCE_TYPES)),
+        *(
+            st.builds(Match, labels=st.tuples(st.tuples(st.just(name), one(None, *VALUES[:2]))))
+            for name in labels
+        ),
+    )
+
+
 @st.composite
 def _splits(draw: st.DrawFn) -> tuple[Share, ...]:
     receivers = draw(_receivers(least=1))
@@ -150,6 +167,24 @@ def rules(
     one = st.lists(versions(labels, types), min_size=1, max_size=3)
     made = st.lists(one, max_size=4).map(numbered)
     return made.flatmap(st.permutations).map(tuple)
+
+
+def narrow_snapshots(rule_type: str) -> st.SearchStrategy[Snapshot]:
+    """Few rules of one type that leave much of the same teams' usage to others, on all days.
+
+    So what they divide by, where it is more than they claim, is seen often. As often as not
+    there is nobody in the directory.
+    """
+    one = st.builds(replace, _of_type(rule_type), match=narrow_matches(LABELS))
+    made = st.lists(one, min_size=1, max_size=2).map(
+        lambda rules: tuple(replace(rule, rule_id=f"r{at}") for at, rule in enumerate(rules))
+    )
+    return st.builds(
+        Snapshot,
+        rules=made,
+        directory=st.just(Directory()) | directories(),
+        labels=st.just(LABELS),
+    )
 
 
 @st.composite

@@ -22,19 +22,25 @@ COSTS = st.integers(-30, 30) | st.integers(-(10**19), 10**19)
 
 
 def totals(
-    month: int = 10, *, labels: Sequence[str] = (), max_size: int = 12
+    month: int = 10,
+    *,
+    labels: Sequence[str] = (),
+    teams: Sequence[str] = TEAMS,
+    users: Sequence[str] = USERS,
+    min_size: int = 0,
+    max_size: int = 12,
 ) -> st.SearchStrategy[list[UsageTotal]]:
     one = st.builds(
         usage,
         COSTS,
         day=st.integers(1, 28).map(lambda day: date(2025, month, day)),
         # Half of it has no team: what is shared, and what the directory decides about.
-        team=st.none() | st.sampled_from(TEAMS),
-        user=st.none() | st.sampled_from(USERS),
+        team=st.none() | st.sampled_from(teams),
+        user=st.none() | st.sampled_from(users),
         agent=st.sampled_from([None, *AGENTS]),
         resource_type=st.sampled_from(RESOURCE_TYPES),
         labels=st.tuples(*[st.sampled_from([None, *VALUES])] * len(labels)),
         quantity=st.integers(-5, 10**12),
         records=st.integers(1, 3),
     )
-    return st.lists(one, max_size=max_size)
+    return st.lists(one, min_size=min_size, max_size=max_size)

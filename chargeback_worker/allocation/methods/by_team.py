@@ -56,11 +56,13 @@ def says(rule: Rule) -> str:
 
 
 def reaches(rule: Rule, bearer: Bearer) -> Claim | None:
-    """A team's is its own; a user bears what others used in their teams."""
+    """A team's is its own; a user bears what others used in their teams.
+
+    All that was used there counts, also what the rule does not claim: it shows who else bears.
+    """
     if bearer.one.user is None:
         return None
-    claim = claims(rule)
-    return replace(claim, teams=claim.teams & Condition.one_of(bearer.teams))
+    return Claim(teams=claims(rule).teams & Condition.one_of(bearer.teams))
 
 
 METHOD = Method(claims, pools, says, reaches=reaches)
