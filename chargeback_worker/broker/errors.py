@@ -111,7 +111,7 @@ class UndecodableBatch(Conflict):
         self, partition: TopicPartition, offset: int, detail: str, last: int | None = None
     ) -> None:
         whole = f"{offset}-{last}" if last is not None and last > offset else f"{offset}"
-        skip = f"chargeback offsets skip {partition}:{whole} --reason TEXT"
+        skip = f"To go past all of it: chargeback offsets skip {partition}:{whole} --reason TEXT"
         super().__init__(
             f"The batch at {partition}:{offset} cannot be decoded: {detail}", hint=skip
         )

@@ -10,7 +10,6 @@ partitions.
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -31,7 +30,7 @@ from chargeback_worker.worker.gathered import Gathered
 from chargeback_worker.worker.lag import Ends, Lag
 from chargeback_worker.worker.learning import learn_keys
 from chargeback_worker.worker.lifecycle import BackOff, Beat
-from chargeback_worker.worker.positions import Positions
+from chargeback_worker.worker.positions import Positions, Undecodable
 from chargeback_worker.worker.shown import Shown
 from chargeback_worker.worker.silence import Silence
 from chargeback_worker.worker.writing import Ended, Writing
@@ -62,7 +61,7 @@ class UsageConsumer:
     metrics: Metrics
     now_us: Callable[[], int]
     writer: Callable[[], Worker[Ended]] = lambda: Background("ingest-writer")
-    undecodable: Counter[tuple[TopicPartition, int]] = field(default_factory=Counter)
+    undecodable: Undecodable = field(default_factory=dict)
     lag: Lag = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +77,7 @@ class UsageConsumer:
             try:
                 self._consume(stop, beat, back_off)
             except UndecodableBatch as error:
-                self.undecodable[error.partition, error.offset] += 1
+                self.undecodable.setdefault((error.partition, error.offset), []).append(error)
                 _log.warning("batch not decoded", action="undecodable", error=str(error))
             except Unavailable as error:
                 _log.warning("consumer ended", action="consumer_ended", error=str(error))

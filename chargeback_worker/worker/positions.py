@@ -4,7 +4,6 @@ Positions come from the store and from nowhere else. A partition whose position 
 or whose batch was rolled back, waits: it is paused until it has been put back to its stored place.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,7 +12,7 @@ import structlog
 
 from chargeback_worker.broker import Consumer, TopicPartition
 from chargeback_worker.broker.errors import UndecodableBatch
-from chargeback_worker.errors import Unavailable
+from chargeback_worker.errors import ChargebackError, Unavailable
 from chargeback_worker.pipeline import offsets
 from chargeback_worker.settings import Ingest, Kafka
 from chargeback_worker.store import Store
@@ -21,6 +20,9 @@ from chargeback_worker.store.cursors import Cursor
 from chargeback_worker.worker.breaker import RefusalBreaker
 
 _log = structlog.get_logger(__name__)
+
+# Each failure to read the batch that is read next, by its place.
+Undecodable = dict[tuple[TopicPartition, int], list[UndecodableBatch]]
 
 
 @dataclass(slots=True)
@@ -48,7 +50,7 @@ class Positions:
     kafka: Kafka
     limits: Ingest
     now_us: Callable[[], int]
-    undecodable: Counter[tuple[TopicPartition, int]]
+    undecodable: Undecodable
     held: dict[TopicPartition, Partition] = field(default_factory=dict)
     waiting: set[TopicPartition] = field(default_factory=set)
     stopped: dict[TopicPartition, str] = field(default_factory=dict)
@@ -174,10 +176,11 @@ class Positions:
     def _fault(self, partition: TopicPartition, cursor: Cursor, first: int, end: int) -> str | None:
         """Why reading cannot go on at the stored position, or None."""
         if not first <= cursor.next_position <= end:
-            return str(offsets.PositionGone(str(partition), cursor.next_position, first, end))
-        if self.undecodable[partition, cursor.next_position] >= offsets.ATTEMPTS_MAX:
+            return _sentence(offsets.PositionGone(str(partition), cursor.next_position, first, end))
+        errors = self.undecodable.get((partition, cursor.next_position), [])
+        if len(errors) >= offsets.ATTEMPTS_MAX:
             # Told here, before it is fetched again: the error ends each consumer that meets it.
-            return str(UndecodableBatch(partition, cursor.next_position, "see the log"))
+            return _sentence(errors[-1])
         if (
             cursor.suspect_position == cursor.next_position
             and cursor.suspect_attempts >= offsets.ATTEMPTS_MAX
@@ -188,3 +191,8 @@ class Positions:
                 f" chargeback offsets skip {partition}:{cursor.next_position} --reason TEXT"
             )
         return None
+
+
+def _sentence(error: ChargebackError) -> str:
+    """What is wrong, and the command that goes past it: `offsets show` has no place for a hint."""
+    return f"{error.message.removesuffix('.')}. {error.hint}"

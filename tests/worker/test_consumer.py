@@ -83,6 +83,10 @@ def _event(number: int) -> bytes:
     )
 
 
+def _undecodable(place: TopicPartition, last: int | None = None) -> UndecodableBatch:
+    return UndecodableBatch(place, 0, "bad checksum", last)
+
+
 @pytest.fixture
 def rig(ready_url: str) -> Iterator[Rig]:
     store = Store(ready_url)
@@ -213,7 +217,7 @@ def test_a_partition_whose_next_records_were_deleted_stops_until_the_gap_is_acce
     session = rig.session()
     _turn(session)
     assert "2 records were deleted" in session.positions.stopped[TopicPartition(TOPIC, 0)]
-    assert rig.cursor().stopped
+    assert "chargeback offsets accept-gap --reason TEXT" in str(rig.cursor().stopped)
     offsets.accept_gap(rig.store, TOPIC, {0: (3, 4), 1: (0, 0)}, ACT)
     _turn(rig.session())
     assert rig.cursor().tally == cursors.Tally(accepted=2, skipped=2)
@@ -249,13 +253,26 @@ def test_a_record_that_ends_the_worker_each_time_is_named_and_can_be_skipped(
 def test_a_batch_that_cannot_be_decoded_three_times_stops_its_partition_only(rig: Rig) -> None:
     role = rig.role()
     place = TopicPartition(TOPIC, 0)
-    role.undecodable[place, 0] = offsets.ATTEMPTS_MAX
+    role.undecodable[place, 0] = [_undecodable(place)] * offsets.ATTEMPTS_MAX
     rig.put(1)
     rig.put(2, partition=1)
     session = rig.session(role)
     _turn(session)
     assert "cannot be decoded" in session.positions.stopped[place]
     assert rig.cost() == 10**9
+
+
+def test_why_a_broken_batch_stops_its_partition_names_the_command_that_goes_past_all_of_it(
+    rig: Rig,
+) -> None:
+    role = rig.role()
+    place = TopicPartition(TOPIC, 0)
+    role.undecodable[place, 0] = [_undecodable(place, last=4)] * offsets.ATTEMPTS_MAX
+    rig.put(1)
+    _turn(rig.session(role))
+    stopped = str(rig.cursor().stopped)
+    assert f"The batch at {place}:0 cannot be decoded: bad checksum. " in stopped
+    assert f"chargeback offsets skip {place}:0-4 --reason TEXT" in stopped
 
 
 def test_a_burst_of_refused_events_stops_its_partition_before_anything_is_quarantined(
@@ -341,14 +358,15 @@ def test_the_role_makes_a_new_consumer_after_an_error_of_the_old_one(
         new = consumer(group_id, instance_id)
         made.append(new)
         if len(made) == 1:
-            new.fail_next_poll(UndecodableBatch(TopicPartition(TOPIC, 0), 0, "bad checksum"))
+            new.fail_next_poll(_undecodable(TopicPartition(TOPIC, 0)))
         return new
 
     monkeypatch.setattr(rig.broker, "consumer", failing_first)
     role = rig.role()
     role.run(stop, _stop_after(stop, 6))
     assert len(made) == 2
-    assert role.undecodable == {(TopicPartition(TOPIC, 0), 0): 1}
+    ((at, errors),) = role.undecodable.items()
+    assert (at, len(errors)) == ((TopicPartition(TOPIC, 0), 0), 1)
     assert rig.cost() == 2 * 10**9
 
 
