@@ -26,6 +26,8 @@ from chargeback_worker.reports.offsets import offsets as offsets_report
 from chargeback_worker.store import cursors
 from chargeback_worker.store.cursors import Door
 
+_START = "Start the worker again: it reads on from there only then."
+
 offsets = typer.Typer(help="Where reading of the usage stands.", no_args_is_help=True)
 
 _COLUMNS = (
@@ -89,7 +91,10 @@ def _ends(opened: app.App) -> Mapping[tuple[str, int], int]:
 def accept_gap(
     context: typer.Context, reason: Reason = None, yes: Yes = False, output: Output = Format.TABLE
 ) -> None:
-    """Go on after records that are lost for good, wherever the next position is gone."""
+    """Go on after records that are lost for good, wherever the next position is gone.
+
+    A worker that has stopped there goes on when it is started again.
+    """
     with session(context).opened() as opened:
         topic = opened.settings.kafka.usage_topic
         act = opened.act(reason)
@@ -99,8 +104,7 @@ def accept_gap(
         moved = steps.accept_gap(opened.store, topic, bounds, act)
         document = _only(opened, {cursor.cursor_id for cursor in moved})
     show(document, output, rows=document["offsets"], columns=_COLUMNS)
-    if not moved:
-        note("No position was gone; nothing was changed.")
+    note(_START if moved else "No position was gone; nothing was changed.")
 
 
 @offsets.command(epilog='Example: chargeback offsets skip usage-events:3:1041 --reason "damaged"')
@@ -117,7 +121,10 @@ def skip(
     yes: Yes = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Go past a record or a broken batch that stops its partition, without reading it."""
+    """Go past a record or a broken batch that stops its partition, without reading it.
+
+    A worker that has stopped there goes on when it is started again.
+    """
     topic, partition, offset, last = _place(place)
     with session(context).opened() as opened:
         act = opened.act(reason)
@@ -130,6 +137,7 @@ def skip(
         moved = steps.skip(opened.store, topic, partition, offset, act, last=last)
         document = _only(opened, {moved.cursor_id})
     show(document, output, rows=document["offsets"], columns=_COLUMNS)
+    note(_START)
 
 
 def _place(text: str) -> tuple[str, int, int, int]:
@@ -169,6 +177,8 @@ def adopt_topic(
         document = offsets_report(opened.store, kind=Door.TOPIC)
     show(document, output, rows=document["offsets"], columns=_COLUMNS)
     note(f"Positions of {retired} partitions were put away.")
+    if retired:
+        note(_START)
 
 
 def _only(opened: app.App, cursor_ids: set[int]) -> Document:

@@ -41,7 +41,8 @@ _INGEST: Final = (
         "chargeback_partition_stopped",
         "gauge",
         "1 while a partition is held because its events are refused or cannot be read.",
-        "See why: chargeback offsets show. It goes on only when a person has decided.",
+        "See why: chargeback offsets show. It goes on only when a person has decided, and the"
+        " worker is started again.",
         _PARTITION,
     ),
     Measure(

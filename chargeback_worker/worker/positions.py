@@ -188,11 +188,12 @@ class Positions:
             return (
                 f"The record at offset {cursor.next_position} was tried {cursor.suspect_attempts}"
                 " times by itself, and each time the worker ended. Skip it with:"
-                f" chargeback offsets skip {partition}:{cursor.next_position} --reason TEXT"
+                f" chargeback offsets skip {partition}:{cursor.next_position} --reason TEXT,"
+                " and start the worker again."
             )
         return None
 
 
 def _sentence(error: ChargebackError) -> str:
     """What is wrong, and the command that goes past it: `offsets show` has no place for a hint."""
-    return f"{error.message.removesuffix('.')}. {error.hint}"
+    return f"{error.message.removesuffix('.')}. {error.hint}, and start the worker again."

@@ -67,6 +67,21 @@ def test_one_record_is_skipped(reading: Command) -> None:
     assert (row["next_position"], row["skipped"]) == ("2", "1")
 
 
+def test_whoever_moves_a_position_is_told_to_start_the_worker_again(
+    reading: Command, memory_broker: MemoryBroker
+) -> None:
+    unmoved = reading.ok("offsets", "accept-gap", "--reason", "too slow")
+    assert "start" not in unmoved.err.lower()
+    log = memory_broker.log(TopicPartition(TOPIC, 0))
+    assert log is not None
+    log.delete_before(3)
+    for command in (["accept-gap"], ["skip", f"{TOPIC}:1:1"]):
+        told = reading.ok("offsets", *command, "--reason", "lost").err
+        assert "Start the worker again" in told, command
+    memory_broker.recreate_topic(TOPIC)
+    assert "Start the worker again" in reading.ok("offsets", "adopt-topic", "--reason", "new").err
+
+
 def test_a_batch_is_skipped_and_nothing_behind_the_end(reading: Command) -> None:
     for wrong in ("1-0", "1-99", "1-"):
         refused = reading("offsets", "skip", f"{TOPIC}:1:{wrong}", "--reason", "damaged")

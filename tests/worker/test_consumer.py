@@ -243,7 +243,9 @@ def test_a_record_that_ends_the_worker_each_time_is_named_and_can_be_skipped(
             except RuntimeError:
                 continue
             break
-        assert "offset 1 was tried 3 times" in session.positions.stopped[TopicPartition(TOPIC, 0)]
+        stopped = session.positions.stopped[TopicPartition(TOPIC, 0)]
+        assert "offset 1 was tried 3 times" in stopped
+        assert stopped.endswith("start the worker again.")
         assert rig.cursor().tally == cursors.Tally(accepted=1)
     offsets.skip(rig.store, TOPIC, 0, 1, ACT)
     _turn(rig.session())
@@ -273,6 +275,7 @@ def test_why_a_broken_batch_stops_its_partition_names_the_command_that_goes_past
     stopped = str(rig.cursor().stopped)
     assert f"The batch at {place}:0 cannot be decoded: bad checksum. " in stopped
     assert f"chargeback offsets skip {place}:0-4 --reason TEXT" in stopped
+    assert stopped.endswith("start the worker again.")
 
 
 def test_a_burst_of_refused_events_stops_its_partition_before_anything_is_quarantined(
