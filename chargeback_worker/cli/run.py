@@ -69,7 +69,9 @@ def run(
     """Run the worker until SIGTERM, which ends it in order.
 
     A broker that does not answer is waited for, at the start too: /readyz says so. Exit code 3 for
-    a fault of the configuration, 4 where the database does not answer at the start.
+    a fault of the configuration, 4 where the database does not answer at the start, 5 where the
+    topic was made anew or cut short, or another process took our name in the group: what to do is
+    in the last line. 70: a role hung.
     """
     if worker_number is not None:
         end_with_parent()

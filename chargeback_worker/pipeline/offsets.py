@@ -1,8 +1,9 @@
 """Where reading of the topic goes on, and the few ways a person may move it.
 
 A worker takes a partition, and from then on only its own commits move the position. What stands in
-the way (a gap, a record that fails each time, a topic made anew) stops the partition and is named;
-`skip`, `accept_gap` and `adopt_topic` are the only ways past, each with a reason, each audited.
+the way (a gap, a record that fails each time) stops the partition and is named; a topic made anew
+ends the worker. `skip`, `accept_gap` and `adopt_topic` are the only ways past, each with a reason,
+each audited.
 """
 
 from collections.abc import Mapping, Sequence

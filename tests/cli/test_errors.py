@@ -7,7 +7,10 @@ import sqlalchemy as sa
 
 from chargeback_worker import app
 from chargeback_worker.broker.kafka import Patience
-from chargeback_worker.cli import periods
+from chargeback_worker.broker.memory import MemoryBroker
+from chargeback_worker.cli import periods, run
+from chargeback_worker.pipeline import offsets
+from chargeback_worker.store import Store
 from tests.support.brokers import BrokerServer
 from tests.support.command import Command, Ended
 from tests.support.ladder import free_port
@@ -174,6 +177,23 @@ def test_what_is_refused_ends_with_5(
     sqlite_chargeback: Command, arguments: list[str], words: list[str]
 ) -> None:
     _told(sqlite_chargeback(*arguments), 5, *words)
+
+
+def test_a_worker_whose_topic_was_made_anew_ends_with_5_and_its_last_line_names_the_command(
+    chargeback: Command, memory_broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a worker changes of its process would stay behind.
+    monkeypatch.setattr(run, "suit_batches", lambda: None)
+    monkeypatch.setattr("chargeback_worker.worker.lifecycle.signal.signal", lambda *given: None)
+    chargeback.ok("db", "upgrade")
+    chargeback.ok("topics", "create")
+    store = Store(chargeback.options[1])
+    offsets.first_seen(store, "usage-events", 0, topic_id="former", position=1, now_us=1)
+    store.close()
+    ended = chargeback.having("--set", "metrics.port=0")("run", "--role", "ingest")
+    assert ended.code == 5, ended
+    assert "was made anew" in ended.err
+    assert "chargeback offsets adopt-topic --reason TEXT" in ended.err.splitlines()[-1]
 
 
 def test_a_mismatch_ends_with_5_and_is_named(

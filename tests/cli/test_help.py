@@ -1,5 +1,6 @@
 """Every command says what it does and shows an example."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from typer.main import get_command
 
 from chargeback_worker.cli.program import program
+from chargeback_worker.worker.lifecycle import STUCK_EXIT_CODE
 from tests.support.command import Command
 
 
@@ -76,6 +78,11 @@ def test_a_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
         assert parameter.help, parameter.name
     shown = Command().ok(*path, "--help").out
     assert "Example: chargeback" in shown
+
+
+def test_run_says_with_which_exit_codes_it_ends() -> None:
+    told = " ".join((COMMANDS["run",].help or "").split())
+    assert set(re.findall(r"\b\d+\b", told)) == {"3", "4", "5", str(STUCK_EXIT_CODE)}
 
 
 def test_whatever_lists_or_shows_takes_an_output() -> None:
