@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from chargeback_worker.broker import kafka_options as broker_options
 from chargeback_worker.errors import Misconfigured
 from chargeback_worker.period import Period
 from chargeback_worker.settings import (
@@ -22,7 +23,7 @@ from chargeback_worker.settings import (
     origins,
     redacted,
 )
-from chargeback_worker.settings.kafka_options import TokenProviderNotFound
+from chargeback_worker.settings.kafka_options import CHOICES, TokenProviderNotFound
 from chargeback_worker.settings.sources import KEYS, env_name
 from chargeback_worker.settings.values import read_duration, read_fraction, read_size
 
@@ -405,6 +406,7 @@ def test_options_have_the_types_that_kafka_python_takes(tmp_path: Path) -> None:
         ({"enable_idempotence": "false"}, "enable_idempotence", "is no connection or security"),
         ({"security_protocol": "TLS"}, "security_protocol", "must be one of PLAINTEXT, SSL"),
         ({"security_protocol": "SASL_SSL"}, "security_protocol", "needs sasl_mechanism"),
+        ({"sasl_mechanism": "AWS_MSK_IAM"}, "sasl_mechanism", "must be one of PLAIN, SCRAM"),
         ({"sasl_plain_password": "x"}, "sasl_plain_password", "has no effect"),
         ({"ssl_cafile": "/no/such/file"}, "ssl_cafile", "there is no such file"),
         ({"ssl_check_hostname": "maybe"}, "ssl_check_hostname", "must be true or false"),
@@ -421,6 +423,11 @@ def test_an_option_at_fault_is_told(given_options: dict[str, str], key: str, tol
     fault = caught.value.faults[0]
     assert fault.key == f"kafka.options.{key}"
     assert told in fault.sentence
+
+
+def test_each_word_that_the_settings_take_is_taken_by_the_broker_and_no_other() -> None:
+    taken = {option: set(words) for option, words in CHOICES.items()}
+    assert taken == broker_options.WORDS
 
 
 def test_a_token_provider_is_made_of_the_class_that_is_named() -> None:

@@ -63,7 +63,7 @@ ALWAYS: dict[str, Any] = {
 }
 
 # The client takes any other word for a connection without protection, and says nothing.
-_WORDS = {
+WORDS = {
     "security_protocol": {"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"},
     "sasl_mechanism": {"PLAIN", "GSSAPI", "OAUTHBEARER", "SCRAM-SHA-256", "SCRAM-SHA-512"},
 }
@@ -82,8 +82,8 @@ def check_options(options: Mapping[str, object]) -> None:
         if option not in known:
             near = ", ".join(difflib.get_close_matches(option, sorted(known), n=2))
             raise UnusableOption(option, f"it is unknown; near it: {near or 'nothing'}")
-        if option in _WORDS and value not in _WORDS[option]:
-            words = ", ".join(sorted(_WORDS[option]))
+        if option in WORDS and value not in WORDS[option]:
+            words = ", ".join(sorted(WORDS[option]))
             raise UnusableOption(option, f"{value!r} is none of {words}")
         # The client would look for it again and again, as if it were the broker.
         if option in _FILES and not os.path.isfile(str(value)):

@@ -27,7 +27,7 @@ _INSTEAD = {
     "max_poll_records": "ingest.batch_events",
     "auto_offset_reset": "kafka.start_at",
 }
-_CHOICES = {
+CHOICES = {
     "security_protocol": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
     "sasl_mechanism": (
         "PLAIN",
@@ -35,7 +35,6 @@ _CHOICES = {
         "SCRAM-SHA-512",
         "GSSAPI",
         "OAUTHBEARER",
-        "AWS_MSK_IAM",
     ),
 }
 _WHOLE = ("receive_buffer_bytes", "send_buffer_bytes")
@@ -86,8 +85,8 @@ def _read(name: str, value: object, defaults: Mapping[str, object]) -> Option:
 
 
 def _read_text_option(name: str, text: str) -> Option:
-    if name in _CHOICES and text not in _CHOICES[name]:
-        raise ValueError(f"must be one of {', '.join(_CHOICES[name])}")
+    if name in CHOICES and text not in CHOICES[name]:
+        raise ValueError(f"must be one of {', '.join(CHOICES[name])}")
     if name == "api_version":
         if not _VERSION.fullmatch(text):
             raise ValueError("must be a version of the broker such as 3.9")
