@@ -331,5 +331,6 @@ def _raw(message: Message) -> RawEvent:
 def _breaker_sentence(partition: TopicPartition, fault: str) -> str:
     return (
         f"{fault}; {partition} is not read on, so that the quarantine does not fill. Mend the"
-        " producer, or raise ingest.max_refused and start the worker again."
+        " producer, or raise ingest.max_refused.run or ingest.max_refused.share, and start the"
+        " worker again."
     )

@@ -288,7 +288,9 @@ def test_a_burst_of_refused_events_stops_its_partition_before_anything_is_quaran
         rig.broker.put(TOPIC, b"{broken", partition=0)
     session = rig.session()
     _turn(session)
-    assert "5 events in a row" in session.positions.stopped[TopicPartition(TOPIC, 0)]
+    stopped = session.positions.stopped[TopicPartition(TOPIC, 0)]
+    assert "5 events in a row" in stopped
+    assert "raise ingest.max_refused.run or ingest.max_refused.share" in stopped
     assert rig.cursor().tally.consumed == 0
     rig.settings = Settings()
     _turn(rig.session())
