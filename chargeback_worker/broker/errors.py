@@ -10,7 +10,7 @@ class BrokerUnreachable(Unavailable):
     def __init__(self, servers: str, detail: str) -> None:
         super().__init__(
             f"The broker at {servers} did not answer: {detail}",
-            hint="check kafka.bootstrap_servers and that the broker runs: chargeback doctor",
+            hint="check kafka.bootstrap_servers, and that the broker runs and is reached from here",
         )
         self.servers = servers
 

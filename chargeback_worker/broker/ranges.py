@@ -21,7 +21,7 @@ class ReadingStalled(Unavailable):
     def __init__(self, place: TopicPartition, position: int | None, end: int) -> None:
         super().__init__(
             f"{place} ends at {end}, and nothing comes of it from {position} on.",
-            "See whether all replicas of the topic are there: chargeback doctor",
+            "See at the broker whether all replicas of the topic are in sync.",
         )
 
 

@@ -41,7 +41,7 @@ class NoConnectionFree(Unavailable):
     def __init__(self, database: str) -> None:
         super().__init__(
             f"No connection to the database {database} came free in time.",
-            "See whether the database answers: chargeback doctor",
+            "See in the database which sessions are open, and what they wait for.",
         )
 
 

@@ -252,6 +252,8 @@ def test_a_fault_turns_the_doctor_red_and_has_a_fix(body: Body, fault: Fault) ->
     found = _faults(sick, code)
     assert found.get(fault), found
     assert f"-> {found[fault]}" in sick("doctor").out
+    # Whoever reads it has just asked the doctor.
+    assert "chargeback doctor" not in found[fault]
 
 
 def test_every_fault_is_turned_red() -> None:
