@@ -14,13 +14,18 @@ from chargeback_worker.store.cursors import Door
 
 
 class IngestUnknown(Unavailable):
-    """Without the broker nobody can say whether all usage has been read."""
+    """Without its topic nobody can say whether all usage has been read."""
 
-    def __init__(self, period: Period, fault: str) -> None:
+    def __init__(self, period: Period, fault: ChargebackError) -> None:
+        # While the broker is away a close is refused anyway, forced or not.
+        mend = "Start the broker and try again."
+        if not isinstance(fault, Unavailable):
+            mend = (
+                "See that kafka.usage_topic is the topic that is read and may be read, or close"
+                f" without this check: chargeback close {period} --force --reason TEXT"
+            )
         super().__init__(
-            f"Whether all usage of {period} is ingested cannot be seen. {fault}",
-            "Start the broker and try again, or close without this check:"
-            f" chargeback close {period} --force --reason TEXT",
+            f"Whether all usage of {period} is ingested cannot be seen. {fault.message}", mend
         )
 
 
@@ -58,4 +63,4 @@ def _ends(app: App, period: Period) -> dict[tuple[str, int], int]:
     try:
         return app.usage_ends()
     except ChargebackError as error:
-        raise IngestUnknown(period, error.message) from error
+        raise IngestUnknown(period, error) from error

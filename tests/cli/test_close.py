@@ -2,6 +2,7 @@
 
 import pytest
 
+from chargeback_worker.app import App
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.pipeline import offsets
 from chargeback_worker.store import Store
@@ -53,12 +54,31 @@ def test_a_broker_that_is_away_forbids_it(behind: Command, memory_broker: Memory
         assert "Whether these books are older than their topics cannot be seen" in ended.err
 
 
+def test_a_broker_that_goes_away_meanwhile_is_waited_for_and_not_passed_by(
+    behind: Command, memory_broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = App.compare_books_of_a_topic
+
+    def then_goes_away(app: App) -> None:
+        compare(app)
+        memory_broker.away = True
+
+    monkeypatch.setattr(App, "compare_books_of_a_topic", then_goes_away)
+    ended = behind("close", "2026-09")
+    assert ended.code == 4
+    assert "Start the broker and try again." in ended.err
+    assert "--force" not in ended.err
+
+
 def test_a_topic_that_is_gone_forbids_it_unless_forced(behind: Command) -> None:
     renamed = behind.having("--set", "kafka.usage_topic=gone")
     ended = renamed("close", "2026-09")
     assert ended.code == 4
     assert "Whether all usage of 2026-09 is ingested cannot be seen" in ended.err
     assert "chargeback close 2026-09 --force --reason TEXT" in ended.err
+    # The broker has just answered.
+    assert "Start the broker" not in ended.err
+    assert "kafka.usage_topic" in ended.err
     renamed.ok("close", "2026-09", "--force", "--reason", "year end")
 
 
