@@ -8,6 +8,7 @@ import typer
 from chargeback_worker.cli.files import written_whole
 from chargeback_worker.cli.output import note
 from chargeback_worker.cli.session import session
+from chargeback_worker.documents.formats import FORMATS
 from chargeback_worker.errors import Invalid
 from chargeback_worker.reports.document import Rendered, invoice_document_of
 from chargeback_worker.reports.look import look_of
@@ -27,7 +28,7 @@ def render(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="N", help="The invoice's number or id.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="html|pdf|csv|json", help="What to make of it.")
+        str, typer.Option("--format", metavar="|".join(FORMATS), help="What to make of it.")
     ] = "html",
     out: Annotated[
         str, typer.Option(metavar="FILE", help="Where to write it; - is standard output.")

@@ -1,6 +1,9 @@
 """The OpenAPI document: true, whole, and the one that is committed."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,29 @@ COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 def test_the_committed_document_is_what_a_server_serves(sqlite_api: Api) -> None:
     served = json.loads(sqlite_api.get("/openapi.json").body)
     assert json.loads(COMMITTED.read_text()) == served, "make openapi writes it anew"
+
+
+_ADDED = """
+import json
+from chargeback_worker.allocation.methods import METHODS
+from chargeback_worker.documents.formats import FORMATS
+METHODS["by_agent"] = METHODS["by_usage"]
+FORMATS["txt"] = FORMATS["csv"]
+from chargeback_worker.api.program import program_of
+print(json.dumps(program_of().openapi()))
+"""
+
+
+def test_a_method_and_a_format_that_are_added_to_their_tables_are_in_it() -> None:
+    command = [sys.executable, "-c", _ADDED]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    types = found["components"]["schemas"]["NewRule"]["properties"]["rule_type"]["enum"]
+    assert {"by_usage", "by_agent"} <= set(types)
+    assert "default" not in types
+    asked = found["paths"]["/api/chargeback/invoices/{invoice_id}/document"]["get"]["parameters"]
+    (pattern,) = [one["schema"]["pattern"] for one in asked if one["name"] == "format"]
+    assert re.fullmatch(pattern, "txt")
+    assert re.fullmatch(pattern, "html")
 
 
 def test_every_route_is_described(sqlite_api: Api) -> None:

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from chargeback_worker.documents.formats import FORMATS
 from tests.support.command import Command
 from tests.support.feed import usage
 from tests.support.reading_documents import csv_rows, html_text, pdf_pages
 
 NUMBER = "INV-202310-0001"
 _PDF = ("invoices", "render", NUMBER, "--format", "pdf")
+
+
+def test_each_format_is_in_the_help() -> None:
+    assert "|".join(FORMATS) in Command().ok("invoices", "render", "--help").out
 
 
 @pytest.fixture

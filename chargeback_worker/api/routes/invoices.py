@@ -46,6 +46,7 @@ from chargeback_worker.usage.fields import TEXT_MAX
 
 routes = Routes("invoices")
 
+_FORMS = "|".join(FORMATS)
 _EXAMPLE = {
     "team_id": "team-123",
     "period_start": "2024-01-01T00:00:00Z",
@@ -209,7 +210,7 @@ def get_invoice_document(
     invoice_id: Name,
     form: Annotated[
         str,
-        Query(alias="format", pattern="^(html|pdf|csv|json)$", description="What to make of it."),
+        Query(alias="format", pattern=f"^({_FORMS})$", description="What to make of it."),
     ] = "html",
     exact: Annotated[bool, Query(description="Show the amounts behind the cents.")] = False,
 ) -> Response:

@@ -1,9 +1,11 @@
 """Shapes of allocation rules."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
+from chargeback_worker.allocation.methods import METHODS
+from chargeback_worker.allocation.rule import RESERVED_ID
 from chargeback_worker.api.schemas.common import (
     DECIMAL,
     AnyObject,
@@ -18,7 +20,8 @@ from chargeback_worker.api.schemas.common import (
     Shape,
 )
 
-_RuleType = Literal["by_usage", "by_team", "by_user", "fixed_split", "equal_split"]
+_TYPES = [name for name in METHODS if name != RESERVED_ID]
+_RuleType = Annotated[str, WithJsonSchema({"enum": _TYPES, "type": "string"})]
 _Percentages = Annotated[
     Any,
     WithJsonSchema(
