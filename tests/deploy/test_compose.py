@@ -61,6 +61,14 @@ def test_each_command_is_one_of_ours(compose: dict[str, Any]) -> None:
     }
 
 
+def test_one_service_builds_our_image_and_the_others_take_it(compose: dict[str, Any]) -> None:
+    """Compose builds all services at once, and a second image of the same name is refused."""
+    built = [name for name, one in compose["services"].items() if "build" in one]
+    assert built == ["worker"]
+    assert compose["services"]["worker"]["image"] == OURS
+    assert {"migrate", "topics", "worker"} == set(ours(compose))
+
+
 def test_each_variable_is_a_setting_of_ours(compose: dict[str, Any], tmp_path: Path) -> None:
     secrets = make_secrets(tmp_path)
     for service in ours(compose).values():
