@@ -22,7 +22,8 @@ _INGEST: Final = (
     Measure(
         "chargeback_events_total",
         "counter",
-        "Usage events whose transaction was committed, by what became of them.",
+        "Usage events whose transaction was committed, of the topic and by HTTP, by what became of"
+        " them.",
         "Watch its rate. Conflicts and quarantined events are to be looked at: their cost is not"
         " counted.",
         (Label("outcome", "what became of them", OUTCOMES),),
@@ -31,10 +32,10 @@ _INGEST: Final = (
         "chargeback_consumer_lag",
         "gauge",
         "Messages of a partition of the usage topic that are not stored yet, up to its end.",
-        "Divided by the rate of events it says how old the numbers are. Where it grows, add ingest"
-        " processes, up to the number of partitions. It grows too while the database is slow or"
-        " away, and in a stopped partition. The broker is asked for the end every 5 seconds; while"
-        " it is away, the last one stands.",
+        "Divided by the rate of chargeback_batch_events_sum it says how old the numbers are. Where"
+        " it grows, add ingest processes, up to the number of partitions. It grows too while the"
+        " database is slow or away, and in a stopped partition. The broker is asked for the end"
+        " every 5 seconds; while it is away, the last one stands.",
         _PARTITION,
     ),
     Measure(
@@ -48,7 +49,7 @@ _INGEST: Final = (
     Measure(
         "chargeback_batch_events",
         "histogram",
-        "Usage events in one transaction.",
+        "Usage events of the topic in one transaction.",
         "Small batches under load mean that the broker is slow, full ones (ingest.batch_events)"
         " that the database is.",
         buckets=(1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000),
