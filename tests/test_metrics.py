@@ -222,3 +222,72 @@ def test_a_read_that_takes_too_long_is_not_begun_twice_and_serves_the_next_scrap
             thread.join(30)
     assert exposed(metrics)["chargeback_store_up"] == 1
     assert len(begun) == 1
+
+
+class SlowStore:
+    """Answers at once, until it is told to take its time."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.answers = threading.Event()
+        self.answers.set()
+        self.error: Exception | None = None
+
+    def read(self) -> Figures:
+        self.begun += 1
+        assert self.answers.wait(30)
+        if self.error is not None:
+            raise self.error
+        return FIGURES
+
+
+def ended() -> None:
+    """Wait for the read that is under way."""
+    for thread in threading.enumerate():
+        if thread.name == "figures":
+            thread.join(30)
+
+
+def test_a_store_that_answers_slowly_is_up_while_its_figures_are_read_anew() -> None:
+    store, clock = SlowStore(), Clock()
+    metrics = watched(store.read, clock, limit_s=0)
+    exposed(metrics)
+    ended()
+    for _ in range(3):
+        clock.now_us += 61_000_000
+        store.answers.clear()
+        shown = exposed(metrics)
+        assert shown["chargeback_store_up"] == 1
+        assert shown["chargeback_quarantine_events"] == 7
+        clock.now_us += 15_000_000
+        assert exposed(metrics)["chargeback_store_up"] == 1
+        store.answers.set()
+        ended()
+    assert store.begun == 4
+
+
+def test_a_store_that_does_not_answer_is_down_two_minutes_after_it_last_did() -> None:
+    store, clock = SlowStore(), Clock()
+    metrics = watched(store.read, clock, limit_s=0)
+    exposed(metrics)
+    ended()
+    store.answers.clear()
+    clock.now_us += 119_000_000
+    assert exposed(metrics)["chargeback_store_up"] == 1
+    clock.now_us += 1_000_000
+    assert exposed(metrics)["chargeback_store_up"] == 0
+    store.answers.set()
+    ended()
+
+
+def test_a_store_that_failed_is_down_until_it_has_answered_again() -> None:
+    store, clock = SlowStore(), Clock()
+    metrics = watched(store.read, clock)
+    exposed(metrics)
+    clock.now_us += 60_000_000
+    store.error = OSError("away")
+    assert exposed(metrics)["chargeback_store_up"] == 0
+    clock.now_us += 1_000_000
+    assert exposed(metrics)["chargeback_store_up"] == 0
+    store.error = None
+    assert exposed(metrics)["chargeback_store_up"] == 1

@@ -216,7 +216,8 @@ _PROCESS: Final = (
     Measure(
         "chargeback_store_up",
         "gauge",
-        "1 if the figures of the store could be read when they were last wanted, else 0.",
+        "1 if the figures of the store could be read when they were last wanted, else 0; 1 for up"
+        " to a minute while they are read anew.",
         "While it is 0, all that is read from the store shows what was read last.",
         stored=True,
     ),

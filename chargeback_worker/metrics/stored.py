@@ -51,7 +51,8 @@ class KeptFigures:
     """The last figures read, and whether the store answered when they were last wanted.
 
     A read that takes too long goes on in its thread: its figures serve the next scrape, and no
-    second one is begun beside it.
+    second one is begun beside it. Meanwhile the store counts as one that answers, for as long again
+    as figures are kept: many totals take more than a moment to sum, each time.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class KeptFigures:
 
     def current(self) -> tuple[Figures | None, bool]:
         with self._lock:
-            if self._is_fresh():
+            if self._read_within(self._cached_us):
                 return self._figures, True
             if self._running is None:
                 self._running = threading.Event()
@@ -84,12 +85,12 @@ class KeptFigures:
             running = self._running
         running.wait(self._limit_s)
         with self._lock:
-            return self._figures, self._is_fresh()
+            return self._figures, self._read_within(2 * self._cached_us)
 
-    def _is_fresh(self) -> bool:
+    def _read_within(self, age_us: int) -> bool:
         # A clock set back makes an age negative; the figures are then read again.
         read_at = self._read_at_us
-        return read_at is not None and 0 <= self._now_us() - read_at < self._cached_us
+        return read_at is not None and 0 <= self._now_us() - read_at < age_us
 
     def _refresh(self, done: threading.Event) -> None:
         figures = None
