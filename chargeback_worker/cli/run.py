@@ -170,7 +170,14 @@ def close_due(app: App) -> CloseResult | None:
     act = Act("scheduler", at_us)
     owner = f"{app.instance}:scheduler"
     try:
-        return close(app.store, found.period, terms_of(settings), act, owner=owner)
+        return close(
+            app.store,
+            found.period,
+            terms_of(settings),
+            act,
+            owner=owner,
+            put_back=app.metrics.close_failures.inc,
+        )
     except CloseInProgress as refusal:
         _tell_waiting(Waiting(found.period, Cause.CLOSING, refusal.message))
         return None

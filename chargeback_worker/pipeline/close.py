@@ -7,7 +7,7 @@ the period back to what it was.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -78,13 +78,14 @@ def close(
     forced: bool = False,
     lease_s: float = LEASE_S,
     expected: str | None = None,
+    put_back: Callable[[], None] = lambda: None,
 ) -> CloseResult:
     """Close a period, or finish what a killed closer has begun; once closed, it changes nothing.
 
     `owner` names this closer among all others. `forced` closes before ingest has come as far as
     was noted when the period was due; `expected` is the version of the period that the caller has
     seen. Raises the conflicts of `may_close`, NotAsExpected, and BooksHeld; after any failure the
-    period is what it was before.
+    period is what it was before. `put_back` is called where that took putting it back.
     """
     before = start_closing(
         store, period, terms, act, owner=owner, forced=forced, lease_s=lease_s, expected=expected
@@ -94,7 +95,8 @@ def close(
     try:
         return finish_closing(store, period, terms, act, owner=owner, forced=forced)
     except BaseException as error:
-        _give_up(store, period, owner, error)
+        if _give_up(store, period, owner, error):
+            put_back()
         raise
 
 
@@ -248,12 +250,13 @@ def _audit(transaction: Transaction, act: Act, row: PeriodRow, done: Close) -> N
     )
 
 
-def _give_up(store: Store, period: Period, owner: str, error: BaseException) -> None:
-    """Put the period back; if the database is gone, the lease lapses instead."""
+def _give_up(store: Store, period: Period, owner: str, error: BaseException) -> bool:
+    """Put the period back, and say whether; if the database is gone, the lease lapses instead."""
     fault = error.message if isinstance(error, ChargebackError) else f"{error!r}"
     with suppress(ChargebackError), store.begin() as transaction:
         row = periods.find(transaction, period)
         assert row is not None
         wait_s = min(_RETRY_FIRST_S * 2 ** min(row.failures, 10), _RETRY_LAST_S)
         retry_us = transaction.now_us() + wait_s * _SECOND_US
-        periods.give_up_closing(transaction, period, owner, fault=fault, retry_us=retry_us)
+        return periods.give_up_closing(transaction, period, owner, fault=fault, retry_us=retry_us)
+    return False
