@@ -73,7 +73,8 @@ def test_the_kept_example_is_what_the_overlay_comes_to() -> None:
 def test_every_file_is_part_of_a_kustomization() -> None:
     for file in FOLDER.rglob("kustomization.yaml"):
         told = yaml.safe_load(file.read_text())
-        listed = [*told.get("resources", ()), *(one["path"] for one in told.get("patches", ()))]
+        patches = [one["path"] for one in told.get("patches", ()) if "path" in one]
+        listed = [*told.get("resources", ()), *patches]
         there = {path.name for path in file.parent.glob("*.yaml")} - {"kustomization.yaml"}
         assert there == {name for name in listed if "/" not in name}
 
@@ -288,6 +289,28 @@ def test_prometheus_finds_the_metrics_port_of_every_pod() -> None:
     job = service["metadata"]["labels"][monitor["spec"]["jobLabel"]]
     scrapes = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     assert job == scrapes["scrape_configs"][0]["job_name"]
+
+
+def test_what_a_stopped_partition_holds_asks_for_no_more_pods() -> None:
+    """They could not read it either; somebody is paged for it."""
+    [scaled] = of_kind("ScaledObject")
+    [trigger] = scaled["spec"]["triggers"]
+    assert trigger["metadata"]["excludePersistentLag"] == "true"
+
+
+def test_the_migration_is_tried_for_as_long_as_it_may_last() -> None:
+    """A Job that has failed for good would be waited for in vain. A container that fails is
+    started again after 10 s at first, and each five minutes in the end."""
+    [job] = of_kind("Job")
+    slowest_s = 300
+    assert job["spec"]["backoffLimit"] * slowest_s > 2 * job["spec"]["activeDeadlineSeconds"]
+
+
+def test_a_chart_s_prometheus_selects_what_it_is_to_scrape_and_alert() -> None:
+    selected = {"release": "kube-prometheus-stack"}
+    for document in of_kind("ServiceMonitor", "PrometheusRule"):
+        assert selected.items() <= document["metadata"]["labels"].items()
+        assert document["metadata"]["labels"]["app.kubernetes.io/name"] == "chargeback"
 
 
 def test_the_cluster_is_alerted_as_everywhere() -> None:
