@@ -84,6 +84,7 @@ WATCHED_SETTINGS = (
     "message.timestamp.before.max.ms",
     "message.timestamp.type",
     "min.insync.replicas",
+    "retention.bytes",
     "retention.ms",
 )
 

@@ -137,7 +137,7 @@ def heads(transaction: Transaction, limit: int) -> list[Waiting]:
     return found
 
 
-def _first_of_keys(*conditions: sa.ColumnElement[bool], limit: int) -> sa.Select[Any]:
+def _first_of_keys(*conditions: sa.ColumnElement[bool], limit: int | None) -> sa.Select[Any]:
     earlier = table.alias("earlier")
     behind = sa.exists().where(
         earlier.c.key == table.c.key,
@@ -232,6 +232,14 @@ def backlog(transaction: Transaction) -> Backlog:
         ).where(table.c.published_us.is_(None))
     ).one()
     return Backlog(row.messages, row.parked, row.oldest_us)
+
+
+def oldest_ready_us(transaction: Transaction) -> int | None:
+    """When the oldest of the messages was written that nothing but the publisher keeps back."""
+    closing = table.c.type == MessageType.PERIOD_CLOSED.value
+    ready = _first_of_keys(sa.or_(~closing, ~_not_all_arrived()), limit=None).subquery()
+    found: int | None = transaction.execute(sa.select(sa.func.min(ready.c.created_us))).scalar()
+    return found
 
 
 def unpublished(transaction: Transaction) -> dict[tuple[Period, int], tuple[int, int]]:

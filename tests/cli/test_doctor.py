@@ -1,11 +1,18 @@
 """The doctor names what is missing and what to do, changes nothing, and ends as badly as it is."""
 
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from chargeback_worker import app
+from chargeback_worker.broker import TopicPartition
 from chargeback_worker.broker.memory import MemoryBroker
+from chargeback_worker.period import to_us
+from chargeback_worker.store import Store, Transaction, heartbeats, outbox
 from tests.support.command import Command
 
 
@@ -13,7 +20,26 @@ from tests.support.command import Command
 def healthy(chargeback: Command, memory_broker: MemoryBroker) -> Command:
     chargeback.ok("periods")
     chargeback.ok("topics", "create", "--partitions", "2")
+    _beat(chargeback, dict.fromkeys(("ingest", "scheduler", "publisher"), ""))
     return chargeback
+
+
+def _written(chargeback: Command, change: Callable[[Transaction], object]) -> None:
+    store = Store(chargeback.options[1])
+    with store.begin() as transaction:
+        change(transaction)
+    store.close()
+
+
+def _beat(chargeback: Command, roles: dict[str, str]) -> None:
+    """A process does that, and no other."""
+
+    def beat(transaction: Transaction) -> None:
+        heartbeats.remove(transaction, "worker", 0)
+        if roles:
+            heartbeats.write(transaction, "worker", roles, 1)
+
+    _written(chargeback, beat)
 
 
 def _found(chargeback: Command, code: int = 0) -> dict[str, list[tuple[str, str]]]:
@@ -138,5 +164,90 @@ def test_what_waits_for_a_person_is_warned_of(
     found = _found(healthy)
     assert found["quarantine"] == [("warn", "1 refused events are in quarantine")]
     assert "2023-11 waits for chargeback close 2023-11" in found["periods"][0][1]
+
+
+def _closed(healthy: Command, usage_file: str, at_us: int) -> None:
+    healthy.ok("ingest", usage_file)
     healthy.ok("close", "2023-11")
+    change = sa.text("UPDATE outbox SET created_us = :at")
+    _written(healthy, lambda transaction: transaction.execute(change, [{"at": at_us}]))
+
+
+def test_invoices_of_a_moment_ago_are_still_to_be_published_and_that_is_well(
+    healthy: Command, usage_file: str, memory_broker: MemoryBroker
+) -> None:
+    _closed(healthy, usage_file, app.now_us() - 60_000_000)
+    assert "outbox" not in _found(healthy)
+
+
+def test_invoices_that_wait_for_long_ask_for_a_publisher_or_what_keeps_it(
+    healthy: Command, usage_file: str, memory_broker: MemoryBroker
+) -> None:
+    _closed(healthy, usage_file, app.now_us() - 1_860_000_000)
     assert "messages wait to be published" in _found(healthy)["outbox"][0][1]
+    assert "-> See what keeps the publisher" in healthy.ok("doctor").out
+    _beat(healthy, {"scheduler": ""})
+    assert "-> chargeback run --role publisher" in healthy.ok("doctor").out
+
+
+def test_one_parked_receiver_does_not_hide_that_nothing_is_published(
+    healthy: Command, usage_file: str, memory_broker: MemoryBroker
+) -> None:
+    _closed(healthy, usage_file, 1)
+
+    def park(transaction: Transaction, count: int) -> None:
+        heads = outbox.heads(transaction, count)
+        outbox.park(transaction, {head.message_id: "it is too large" for head in heads})
+
+    _written(healthy, lambda transaction: park(transaction, 1))
+    assert ["are parked" in detail for _, detail in _found(healthy)["outbox"]] == [True, False]
+    _written(healthy, lambda transaction: park(transaction, 1_000))
+    assert ["are parked" in detail for _, detail in _found(healthy)["outbox"]] == [True]
+
+
+def test_who_is_not_at_work_is_named_and_what_others_wait_for(healthy: Command) -> None:
+    assert [level for level, _ in _found(healthy)["worker"]] == ["ok"]
+    _beat(healthy, {"ingest": "broker:9092 does not answer", "api": ""})
+    assert _found(healthy)["worker"][1:] == [
+        ("warn", "ingest at worker waits for broker:9092 does not answer"),
+        ("warn", "nobody has the role scheduler or publisher"),
+    ]
+    assert "-> chargeback run --role scheduler --role publisher" in healthy.ok("doctor").out
+    _beat(healthy, {})
+    assert _found(healthy)["worker"] == [("warn", "none is running")]
+
+
+def test_messages_that_are_gone_before_anybody_read_are_not_counted_as_waiting(
+    healthy: Command, memory_broker: MemoryBroker
+) -> None:
+    for _ in range(5):
+        memory_broker.put("usage-events", b"one", partition=1)
+    log = memory_broker.log(TopicPartition("usage-events", 1))
+    assert log is not None
+    log.delete_before(3)
+    [(_, detail)] = _found(healthy)["ingest"]
+    assert detail.startswith("2 messages of usage-events are yet to be read")
+
+
+def test_a_month_that_is_being_closed_soon_after_it_is_due_is_well(
+    healthy: Command, usage_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = healthy.having("--set", "billing.first_period=2023-11")
+    healthy.ok("ingest", usage_file)
+    change = sa.text("UPDATE billing_period SET state = 'closing', state_before = 'open'")
+    _written(healthy, lambda transaction: transaction.execute(change))
+    due_us = to_us(datetime(2023, 12, 3, tzinfo=UTC))
+    for minutes, warned in ((1, False), (59, False), (61, True)):
+        monkeypatch.setattr(app, "now_us", lambda at=due_us + minutes * 60_000_000: at)
+        assert ("periods" in _found(healthy)) is warned, minutes
+
+
+def test_postgresql_tells_how_many_connections_it_has_left(
+    healthy: Command, memory_broker: MemoryBroker
+) -> None:
+    told = [detail for _, detail in _found(healthy)["database"] if "connections" in detail]
+    if healthy.options[1].startswith("sqlite"):
+        assert told == []
+    else:
+        [detail] = told
+        assert re.fullmatch(r"[1-9]\d* of \d+ connections are in use", detail)

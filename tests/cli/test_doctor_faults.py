@@ -13,13 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from chargeback_worker import app
-from chargeback_worker.broker import GroupDescription, GroupMember
+from chargeback_worker.broker import GroupDescription, GroupMember, TopicPartition
 from chargeback_worker.broker.errors import BrokerUnreachable
 from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.cli.doctor import books, machine
 from chargeback_worker.cli.doctor.finding import Fault
 from chargeback_worker.settings import Billing
-from chargeback_worker.store import Store, Transaction, cursors, holds, outbox
+from chargeback_worker.store import Store, Transaction, cursors, heartbeats, holds, outbox
+from chargeback_worker.store.dialects.postgresql import PostgreSQL
 from chargeback_worker.store.dialects.sqlite import SQLite
 from chargeback_worker.store.holds import Hold
 from tests.support.command import Command
@@ -106,6 +107,12 @@ def _locked_down(body: Body) -> Command | None:
     return Command(["--database", locked])
 
 
+def _crowded(body: Body) -> None:
+    """The tests' server may be any; what it tells of itself is in `test_doctor`."""
+    for dialect in (SQLite, PostgreSQL):
+        body.patch.setattr(dialect, "connections", lambda self, connection: (90, 97))
+
+
 def _other_clock(body: Body) -> None:
     body.patch.setattr(Transaction, "now_us", lambda self: app.now_us() - 60_000_000)
 
@@ -162,6 +169,46 @@ def _unread(body: Body) -> None:
     body.broker.put("usage-events", b"one")
 
 
+def _read_first(body: Body, at_us: int) -> None:
+    """The first partition's next message is its second."""
+
+    def read(transaction: Transaction) -> None:
+        made = cursors.make(transaction, cursors.Door.TOPIC, "usage-events", 0, now_us=at_us)
+        moved = {"id": made.cursor_id}
+        change = "UPDATE ingest_cursor SET next_position = 1 WHERE cursor_id = :id"
+        transaction.execute(sa.text(change), [moved])
+
+    for _ in range(3):
+        body.broker.put("usage-events", b"one", partition=0)
+    body.write(read)
+
+
+def _stalled(body: Body) -> None:
+    body.described("Stable", 1)
+    _read_first(body, app.now_us() - 660_000_000)
+
+
+def _lost(body: Body) -> None:
+    body.described("Stable", 1)
+    _read_first(body, app.now_us())
+    log = body.broker.log(TopicPartition("usage-events", 0))
+    assert log is not None
+    log.delete_before(2)
+
+
+def _messages_wait(body: Body) -> None:
+    body.billed()
+    body.write(lambda t: t.execute(sa.text("UPDATE outbox SET created_us = 1")))
+
+
+def _waits(body: Body) -> None:
+    body.write(lambda t: heartbeats.write(t, "worker", {"publisher": "the broker"}, 1))
+
+
+def _nobody(body: Body) -> None:
+    body.write(lambda t: heartbeats.remove(t, "worker", 0))
+
+
 def _refused(body: Body) -> None:
     body.command("ingest", "-", stdin=b"no event\n")
 
@@ -181,6 +228,7 @@ SICK: dict[Fault, tuple[int, Sick]] = {
     Fault.DATABASE_MISSING: (0, lambda body: body.file("none.db")),
     Fault.DATABASE_AWAY: (4, lambda body: Command(["--database", "postgresql://u@127.0.0.1:1/b"])),
     Fault.DATABASE_LOCKED_DOWN: (0, _locked_down),
+    Fault.DATABASE_CROWDED: (0, _crowded),
     Fault.SCHEMA_MISSING: (0, lambda body: damaged(body.command, "DELETE FROM alembic_version")),
     Fault.SCHEMA_UNFIT: (
         3,
@@ -194,6 +242,7 @@ SICK: dict[Fault, tuple[int, Sick]] = {
     Fault.TOPIC_MISSING: (3, _no_topic),
     Fault.TOPIC_FORGETS: (3, lambda body: body.configure("invoices", cleanup_policy="compact")),
     Fault.TOPIC_KEEPS_BRIEFLY: (0, lambda body: body.configure("invoices", retention_ms="3600000")),
+    Fault.TOPIC_KEEPS_FEW_BYTES: (0, lambda body: body.configure("invoices", retention_bytes="9")),
     Fault.TOPIC_TRUSTS_TIMES: (
         0,
         lambda body: body.configure("usage-events", message_timestamp_type="CreateTime"),
@@ -211,13 +260,17 @@ SICK: dict[Fault, tuple[int, Sick]] = {
     Fault.GROUP_HAS_IDLE_MEMBERS: (0, lambda body: body.described("Stable", 3)),
     Fault.PARTITION_STOPPED: (0, _stopped),
     Fault.USAGE_UNREAD: (0, _unread),
+    Fault.USAGE_STALLED: (0, _stalled),
+    Fault.USAGE_LOST: (0, _lost),
     Fault.USAGE_REFUSED: (0, _refused),
     Fault.BOOKS_OLDER: (0, lambda body: body.write(lambda t: holds.put(t, Hold(1, ("it is",))))),
     Fault.BOOKS_UNKNOWN: (4, _not_compared),
     Fault.PERIOD_OVERDUE: (0, _overdue),
     Fault.PERIOD_NOBODY_CLOSES: (0, _early),
     Fault.MESSAGES_PARKED: (0, _parked),
-    Fault.MESSAGES_WAIT: (0, lambda body: body.billed()),
+    Fault.MESSAGES_WAIT: (0, _messages_wait),
+    Fault.ROLE_MISSING: (0, _nobody),
+    Fault.ROLE_WAITS: (0, _waits),
     Fault.KEYS_MISSING: (3, lambda body: body.command.having("--set", "api.host=0.0.0.0")),
     Fault.KEYS_TOO_WIDE: (0, _wide),
 }
@@ -234,6 +287,8 @@ def body(
     chargeback.ok("periods")
     chargeback.ok("topics", "create", "--partitions", "2")
     body = Body(chargeback, memory_broker, monkeypatch, usage_file, tmp_path)
+    roles = dict.fromkeys(("ingest", "scheduler", "publisher"), "")
+    body.write(lambda transaction: heartbeats.write(transaction, "worker", roles, 1))
     yield body
     body.write(lambda transaction: [transaction.execute(sa.text(s)) for s in body.afterwards])
 

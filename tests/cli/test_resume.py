@@ -149,8 +149,13 @@ def test_the_doctor_sees_it_before_anybody_was_refused(restored: Command) -> Non
         rows = restored.ok("doctor", "-o", "json").json["checks"]
         return [(row["level"], row["fix"]) for row in rows if row["check"] == "books"]
 
-    assert found() == [("warn", "chargeback db resume --reason TEXT")]
+    # The same is found of a wrong database, or of a second installation: to look comes first.
+    right = (
+        "See that this is the right database, and the only one of these topics (docs/restore.md)"
+    )
+    told = [("warn", f"{right}; then: chargeback db resume --reason TEXT")]
+    assert found() == told
     assert restored("close", "2026-09").code == 5
-    assert found() == [("warn", "chargeback db resume --reason TEXT")]
+    assert found() == told
     restored.ok(*RESUME)
     assert found() == []

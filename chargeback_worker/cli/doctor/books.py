@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 
 from chargeback_worker import app
+from chargeback_worker.cli.doctor.at_work import at_work
 from chargeback_worker.cli.doctor.finding import Fault, Finding, Patient, failed, ok, warn
 from chargeback_worker.money import plain
 from chargeback_worker.period import format_us
 from chargeback_worker.pipeline.holding.older import find_causes
 from chargeback_worker.reports.periods import PeriodStanding, period_standings
-from chargeback_worker.store import Store, api_keys, heartbeats, holds, installation, outbox, parked
+from chargeback_worker.store import Store, api_keys, holds, installation, outbox, parked
 from chargeback_worker.store.api_keys import Role
 from chargeback_worker.store.periods import PeriodState
 
-_HEARD_WITHIN_US = 60_000_000
 # A scheduler looks every 30 s; a large month takes its time.
 _OVERDUE_US = 3_600_000_000
+# The messages of a close are gone minutes later.
+_UNPUBLISHED_US = 1_800_000_000
 # One for the person who keeps the house, one for what deploys it.
 _MAY_ALL_MAX = 2
 
@@ -30,27 +32,28 @@ def books_are_of_their_topics(patient: Patient) -> Iterator[Finding]:
         causes = find_causes(patient.world.store, patient.world.world)
     if causes:
         detail = f"older than their topics: {'; '.join(causes)}"
-        yield warn("books", Fault.BOOKS_OLDER, detail, "chargeback db resume --reason TEXT")
+        fix = "See that this is the right database, and the only one of these topics"
+        fix += " (docs/restore.md); then: chargeback db resume --reason TEXT"
+        yield warn("books", Fault.BOOKS_OLDER, detail, fix)
 
 
 def nothing_waits(patient: Patient) -> Iterator[Finding]:
-    """Months and messages that want a person, and who is at work."""
+    """Months and messages that want a person."""
     if not patient.has_books:
         return
     store, now_us = patient.world.store, app.now_us()
     yield from _months(patient, now_us)
     with store.read() as transaction:
         backlog = outbox.backlog(transaction)
-        heard = heartbeats.listed(transaction)
+        oldest_us = outbox.oldest_ready_us(transaction)
     if backlog.parked:
         yield _parked(store, backlog.parked)
-    elif backlog.oldest_us is not None:
-        detail = f"{backlog.messages:,} messages wait to be published since"
-        detail += f" {format_us(backlog.oldest_us)}"
-        yield warn("outbox", Fault.MESSAGES_WAIT, detail, "chargeback run --role publisher")
-    running = (beat for beat in heard if beat.at_us > now_us - _HEARD_WITHIN_US)
-    named = ", ".join(f"{beat.role} at {beat.instance}" for beat in running)
-    yield ok("worker", f"running: {named or 'none'}")
+    if oldest_us is not None and oldest_us < now_us - _UNPUBLISHED_US:
+        detail = f"{backlog.messages:,} messages wait to be published since {format_us(oldest_us)}"
+        fix = "chargeback run --role publisher"
+        if any(beat.role == "publisher" for beat in at_work(store)):
+            fix = "See what keeps the publisher: its log, action publish_failed, and its /readyz."
+        yield warn("outbox", Fault.MESSAGES_WAIT, detail, fix)
 
 
 def _months(patient: Patient, now_us: int) -> Iterator[Finding]:
@@ -61,14 +64,21 @@ def _months(patient: Patient, now_us: int) -> Iterator[Finding]:
         over = standing.due_us < now_us and standing.row.state is not PeriodState.CLOSED
         if over and standing.row.period < first and standing.row.state is PeriodState.OPEN:
             yield _nobody_closes(standing, str(first))
-        elif over and standing.waits_for:
+        elif over and standing.waits_for and _is_stuck(standing, now_us):
             detail = f"{standing.row.period} waits for {'; '.join(standing.waits_for)}"
             yield warn("periods", Fault.PERIOD_OVERDUE, detail, "chargeback periods")
-        elif over and standing.due_us < now_us - _OVERDUE_US:
+        elif over and not standing.waits_for and standing.due_us < now_us - _OVERDUE_US:
             detail = f"{standing.row.period} is due since {format_us(standing.due_us)}, and nobody"
             detail += f" closes it; USD {plain(standing.used)} of cost wait"
             fix = "chargeback run --role scheduler"
             yield warn("periods", Fault.PERIOD_OVERDUE, detail, fix)
+
+
+def _is_stuck(standing: PeriodStanding, now_us: int) -> bool:
+    """Soon after it is due, ingest is waited for and a month is closed as ever."""
+    row = standing.row
+    by_itself = row.state is not PeriodState.REOPENED and row.failure is None
+    return not by_itself or standing.due_us < now_us - _OVERDUE_US
 
 
 def _nobody_closes(standing: PeriodStanding, first: str) -> Finding:

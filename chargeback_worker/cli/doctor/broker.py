@@ -14,6 +14,7 @@ RETENTION_LOW_MS = 7 * 24 * 3600 * 1000
 # An invoice with a few hundred lines has so many bytes; an event at most EVENT_BYTES_MAX.
 INVOICE_BYTES = 256 * 1024
 _NO_LIMIT = str(2**63 - 1)
+_NO_LIMITS = (_NO_LIMIT, "-1")
 _MOVING = ("PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling")
 
 
@@ -49,7 +50,7 @@ def topics_fit(patient: Patient) -> Iterator[Finding]:
 def _described(topic: TopicDescription) -> str:
     replicas = "" if topic.replicas is None else f", {topic.replicas} replicas"
     said = sorted(topic.config.items())
-    config = ", ".join(f"{name}={value}" for name, value in said if value != _NO_LIMIT)
+    config = ", ".join(f"{name}={value}" for name, value in said if value not in _NO_LIMITS)
     return f"{topic.name}, {topic.partitions} partitions{replicas}{config and f' ({config})'}"
 
 
@@ -85,6 +86,11 @@ def _keeps_messages(topic: TopicDescription) -> Iterator[Finding]:
         detail = f"{topic.name} keeps its messages for {kept} only"
         fix = "Raise retention.ms to longer than any outage may last."
         yield warn("topic", Fault.TOPIC_KEEPS_BRIEFLY, detail, fix)
+    kept_bytes = int(topic.config.get("retention.bytes", -1))
+    if kept_bytes >= 0:
+        detail = f"{topic.name} keeps {kept_bytes:,} bytes of each partition only, however old"
+        fix = f"Set retention.bytes of {topic.name} to -1, or be sure that they outlast any outage."
+        yield warn("topic", Fault.TOPIC_KEEPS_FEW_BYTES, detail, fix)
 
 
 def _knows_how_old(topic: TopicDescription) -> Iterator[Finding]:
@@ -139,5 +145,7 @@ def group_reads(patient: Patient) -> Iterator[Finding]:
     yield ok("group", detail)
     if members > topic.partitions:
         detail = f"{members} members share {topic.partitions} partitions: some have nothing to read"
-        fix = "Run fewer workers, or add partitions: kafka-topics --alter --partitions N"
+        servers = ",".join(kafka.bootstrap_servers)
+        fix = f"Run fewer workers, or add partitions: kafka-topics --bootstrap-server {servers}"
+        fix += f" --alter --topic {topic.name} --partitions {members}"
         yield warn("group", Fault.GROUP_HAS_IDLE_MEMBERS, detail, fix)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import typer
 
 from chargeback_worker import app
+from chargeback_worker.cli.doctor.at_work import roles_run
 from chargeback_worker.cli.doctor.books import books_are_of_their_topics, keys_fit, nothing_waits
 from chargeback_worker.cli.doctor.broker import broker_answers, group_reads, topics_fit
 from chargeback_worker.cli.doctor.clocks import broker_keeps_our_time, database_keeps_our_time
@@ -39,6 +40,7 @@ CHECKS: tuple[tuple[str, Fault, Check], ...] = (
     ("quarantine", Fault.DATABASE_AWAY, nothing_is_refused),
     ("books", Fault.BOOKS_UNKNOWN, books_are_of_their_topics),
     ("waiting", Fault.DATABASE_AWAY, nothing_waits),
+    ("worker", Fault.DATABASE_AWAY, roles_run),
     ("keys", Fault.DATABASE_AWAY, keys_fit),
 )
 
@@ -55,8 +57,8 @@ def doctor(context: typer.Context, output: Output = Format.TABLE) -> None:
     """Look at everything that the worker needs, and change nothing.
 
     Versions, settings, time zone, disk, database, schema, clocks, broker, topics and group, lag,
-    refused usage, months, messages and keys. Exit code 3 if a setting is at fault, 4 if something
-    does not answer, else 0.
+    refused usage, months, messages, roles and keys. Exit code 3 if a setting is at fault, 4 if
+    something does not answer, else 0.
     """
     findings = list(_findings(session(context)))
     rows = [

@@ -8,6 +8,9 @@ from chargeback_worker.errors import Misconfigured
 from chargeback_worker.store import installation, schema
 from chargeback_worker.usage.event import Grain
 
+# Each process of ours opens a few more when it is busy.
+CROWDED_SHARE = 0.8
+
 
 def database_answers(patient: Patient) -> Iterator[Finding]:
     path = sqlite_path(patient.settings)
@@ -30,17 +33,28 @@ def database_answers(patient: Patient) -> Iterator[Finding]:
     yield ok("schema", f"{found.found}, as this release makes it")
     with store.read() as transaction:
         may = transaction.dialect.may_make_tables(transaction.connection)
+        connections = transaction.dialect.connections(transaction.connection)
         grain = installation.read_grain(transaction)
     if not may:
         detail = "our user may not make tables, which ingest needs every four million events"
         fix = "GRANT CREATE ON SCHEMA … TO its user"
         yield warn("schema", Fault.DATABASE_LOCKED_DOWN, detail, fix)
+    if connections is not None:
+        yield _has_room(*connections)
     if grain is None:
         fix = "The first ingest or run fixes it."
         yield warn("grain", Fault.GRAIN_NOT_FIXED, "nothing is fixed yet", fix)
         return
     patient.has_books = True
     yield _grain_fits(grain, patient.world.grain)
+
+
+def _has_room(used: int, most: int) -> Finding:
+    detail = f"{used} of {most} connections are in use"
+    if used <= CROWDED_SHARE * most:
+        return ok("database", detail)
+    fix = "Raise max_connections, or see who holds them: SELECT * FROM pg_stat_activity"
+    return warn("database", Fault.DATABASE_CROWDED, f"{detail}: more may be refused", fix)
 
 
 def _grain_fits(stored: Grain, wanted: Grain) -> Finding:

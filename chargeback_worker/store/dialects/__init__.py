@@ -69,6 +69,10 @@ class Dialect(Protocol):
         """Whether we may: ingest needs a new one now and then, where keys are kept in segments."""
         ...
 
+    def connections(self, connection: sa.Connection) -> tuple[int, int] | None:
+        """How many clients are connected, and how many of our kind may be; None where all may."""
+        ...
+
     def now_us(self, connection: sa.Connection) -> int:
         """The database's clock, in microseconds: leases are kept on it."""
         ...

@@ -94,6 +94,14 @@ class PostgreSQL:
         asked = "SELECT has_schema_privilege(current_schema(), 'CREATE')"
         return bool(connection.exec_driver_sql(asked).scalar_one())
 
+    def connections(self, connection: sa.Connection) -> tuple[int, int] | None:
+        used, most = connection.exec_driver_sql(
+            "SELECT (SELECT sum(numbackends) FROM pg_stat_database),"
+            " current_setting('max_connections')::int"
+            " - current_setting('superuser_reserved_connections')::int"
+        ).one()
+        return int(used), most
+
     def now_us(self, connection: sa.Connection) -> int:
         # clock_timestamp, not now(): a transaction may have waited for a lock since it began.
         return int(

@@ -121,6 +121,9 @@ class SQLite:
     def may_make_tables(self, connection: sa.Connection) -> bool:
         return True
 
+    def connections(self, connection: sa.Connection) -> tuple[int, int] | None:
+        return None
+
     def now_us(self, connection: sa.Connection) -> int:
         # The file lives on this machine: its clock is the database's.
         return time.time_ns() // 1000
