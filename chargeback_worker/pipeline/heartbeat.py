@@ -8,13 +8,13 @@ FORGOTTEN_AFTER_US = 24 * 3600 * 1_000_000
 
 
 def beat(store: Store, instance: str, roles: Mapping[str, str], started_us: int) -> None:
-    """Note what the roles of a process are doing now."""
+    """Note what the roles of a process are doing now; forget those that ended without a word."""
     with store.begin() as transaction:
         heartbeats.write(transaction, instance, roles, started_us)
+        heartbeats.forget(transaction, transaction.now_us() - FORGOTTEN_AFTER_US)
 
 
 def leave(store: Store, instance: str) -> None:
-    """The process ends; forget it, and those that ended without a word long ago."""
+    """The process ends; forget it."""
     with store.begin() as transaction:
-        silent_since_us = transaction.now_us() - FORGOTTEN_AFTER_US
-        heartbeats.remove(transaction, instance, silent_since_us)
+        heartbeats.remove(transaction, instance)

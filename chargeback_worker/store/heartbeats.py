@@ -43,11 +43,14 @@ def write(
     )
 
 
-def remove(transaction: Transaction, instance: str, silent_since_us: int) -> None:
-    """The rows of one that ends, and of those that were not heard of for long."""
-    transaction.execute(
-        sa.delete(table).where((table.c.instance == instance) | (table.c.at_us < silent_since_us))
-    )
+def remove(transaction: Transaction, instance: str) -> None:
+    """The rows of one that ends."""
+    transaction.execute(sa.delete(table).where(table.c.instance == instance))
+
+
+def forget(transaction: Transaction, silent_since_us: int) -> None:
+    """The rows of those that were last heard of before that."""
+    transaction.execute(sa.delete(table).where(table.c.at_us < silent_since_us))
 
 
 def listed(transaction: Transaction) -> Sequence[Heartbeat]:

@@ -35,7 +35,7 @@ def _beat(chargeback: Command, roles: dict[str, str]) -> None:
     """A process does that, and no other."""
 
     def beat(transaction: Transaction) -> None:
-        heartbeats.remove(transaction, "worker", 0)
+        heartbeats.remove(transaction, "worker")
         if roles:
             heartbeats.write(transaction, "worker", roles, 1)
 

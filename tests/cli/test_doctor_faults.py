@@ -206,7 +206,7 @@ def _waits(body: Body) -> None:
 
 
 def _nobody(body: Body) -> None:
-    body.write(lambda t: heartbeats.remove(t, "worker", 0))
+    body.write(lambda t: heartbeats.remove(t, "worker"))
 
 
 def _refused(body: Body) -> None:
