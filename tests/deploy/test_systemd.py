@@ -89,6 +89,34 @@ def test_all_units_are_hardened_alike() -> None:
     assert "User=chargeback" in section
 
 
+def test_a_command_by_hand_runs_as_the_units_run_the_worker() -> None:
+    """Without, `chargeback` would make a database of its own wherever it is called."""
+    unit = read(ROOT / "deploy/systemd/chargeback.service")
+    page = (ROOT / "docs/deploy.md").read_text()
+    given = page.partition("as_worker() {\n")[2].partition("\n}\n")[0].replace("\\\n", " ").split()
+    assert f"--setenv={unit['Environment'][0]}" in given
+    assert f"--uid={unit['User'][0]}" in given
+    assert f"--gid={unit['Group'][0]}" in given
+    for name in ("StateDirectory", "WorkingDirectory", "EnvironmentFile"):
+        assert f"--property={name}={unit[name][0]}" in given
+    assert PROGRAM in given
+    called = [line.split()[1:] for line in page.splitlines() if line.startswith("as_worker ")]
+    assert [parsed(words)[0] for words in called] == [
+        ("topics", "create"),
+        ("doctor",),
+        ("keys", "create"),
+    ]
+
+
+@by_name(UNITS)
+def test_the_page_that_a_unit_names_is_installed(path: Path) -> None:
+    [named] = read(path)["Documentation"]
+    folder, _, file = named.removeprefix("file:").rpartition("/")
+    page = (ROOT / "docs/deploy.md").read_text()
+    assert f"install -D -m 0644 -t {folder} docs/*.md\n" in page
+    assert (ROOT / "docs" / file).is_file()
+
+
 def analyzed(tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     if (analyze := shutil.which("systemd-analyze")) is None:
         pytest.skip("systemd is not there")
