@@ -17,8 +17,10 @@ import pytest
 from typer.main import get_command
 
 from chargeback_worker.broker.embedded import EmbeddedBroker
+from chargeback_worker.cli.door import ExitCode
 from chargeback_worker.cli.program import program
 from chargeback_worker.usage.event import Grain, RawEvent, Reader, UsageEvent
+from chargeback_worker.worker.lifecycle import STUCK_EXIT_CODE
 from tests.support.feed import NOW_US
 from tests.support.ladder import free_ports
 from tests.support.pages import ROOT, Block, Shell, blocks, environment, option_names, shows
@@ -123,6 +125,16 @@ def test_every_command_is_on_its_page() -> None:
     named = {(cell.split()[0], word) for cell in cells for word in cell.split()}
     missing = {" ".join(path) for path in COMMANDS if (path[0], path[-1]) not in named}
     assert missing == set()
+
+
+def test_every_exit_code_is_on_the_page_of_commands() -> None:
+    told = (ROOT / "docs" / "commands.md").read_text().partition("Exit codes:")[2]
+    interrupted = 130
+    assert {int(code) for code in re.findall(r"\b\d+\b", told)} == {
+        *ExitCode,
+        STUCK_EXIT_CODE,
+        interrupted,
+    }
 
 
 @pytest.mark.parametrize("page", PAGES)
