@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from chargeback_worker.api.server import BOOTSTRAP
 from chargeback_worker.broker import kafka_options as broker_options
 from chargeback_worker.errors import Misconfigured
 from chargeback_worker.period import Period
+from chargeback_worker.pipeline.keys import KEY_LENGTH_MIN
 from chargeback_worker.settings import (
     BadSettings,
     Settings,
@@ -85,6 +87,12 @@ def test_settings_are_frozen_and_survive_pickling() -> None:
     with pytest.raises(ValidationError):
         settings.api.port = 1  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_the_example_file_names_the_variable_that_is_no_setting() -> None:
+    told = EXAMPLE.read_text("utf-8").partition("[api]")[2].partition("#host")[0]
+    assert BOOTSTRAP in told
+    assert f"at least {KEY_LENGTH_MIN} characters" in told
 
 
 def test_the_example_file_names_every_setting_and_its_default(tmp_path: Path) -> None:
