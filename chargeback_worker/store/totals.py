@@ -110,6 +110,17 @@ def size_by_period(transaction: Transaction) -> dict[Period, tuple[int, int]]:
     }
 
 
+def count_label_values(transaction: Transaction, period: Period, labels: int) -> list[int]:
+    """How many values each of the grain's labels has among the totals of a month."""
+    if not labels:
+        return []
+    item = transaction.dialect.item
+    values = [sa.func.count(item(table.c.labels, place).distinct()) for place in range(labels)]
+    return list(
+        transaction.execute(sa.select(*values).where(table.c.period == period.number)).one()
+    )
+
+
 def _total(row: sa.Row[Any]) -> UsageTotal:
     return UsageTotal(
         period=Period.from_number(row.period),

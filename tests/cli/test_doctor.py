@@ -14,6 +14,7 @@ from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.period import to_us
 from chargeback_worker.store import Store, Transaction, heartbeats, outbox
 from tests.support.command import Command
+from tests.support.feed import usage
 
 
 @pytest.fixture
@@ -80,6 +81,19 @@ def test_the_time_of_the_broker_is_compared_where_it_is_told(
         memory_broker.clock = app.now_us() // 1000 + ahead_ms
         [(level, detail)] = [row for row in _found(healthy)["clock"] if row[0] != "ok"]
         assert (level, told in detail) == ("warn", True), detail
+
+
+def test_the_label_that_makes_too_many_totals_is_named(
+    chargeback: Command, memory_broker: MemoryBroker
+) -> None:
+    labelled = chargeback.having("--set", "grain.labels=run", "--set", "grain.totals_max=2")
+    events = [usage(f"e{number}", metadata={"run": number}) for number in range(3)]
+    labelled.ok("ingest", "-", stdin=b"\n".join(events))
+    labelled.ok("topics", "create")
+    detail = (
+        "2026-10 has 3 usage totals, more than grain.totals_max 2; the label 'run' has 3 values"
+    )
+    assert ("warn", detail) in _found(labelled)["grain"]
 
 
 def test_missing_topics_end_with_3(chargeback: Command, memory_broker: MemoryBroker) -> None:

@@ -217,6 +217,11 @@ def _early(body: Body) -> None:
     body.command.ok("ingest", body.usage_file)
 
 
+def _fine_grained(body: Body) -> Command:
+    body.command.ok("ingest", body.usage_file)
+    return body.command.having("--set", "grain.totals_max=3")
+
+
 _FORGET = "DELETE FROM installation WHERE name IN ('timezone', 'labels', 'source')"
 SICK: dict[Fault, tuple[int, Sick]] = {
     Fault.CODECS_MISSING: (0, _no_codec),
@@ -267,6 +272,7 @@ SICK: dict[Fault, tuple[int, Sick]] = {
     Fault.BOOKS_UNKNOWN: (4, _not_compared),
     Fault.PERIOD_OVERDUE: (0, _overdue),
     Fault.PERIOD_NOBODY_CLOSES: (0, _early),
+    Fault.PERIOD_HAS_MANY_TOTALS: (0, _fine_grained),
     Fault.MESSAGES_PARKED: (0, _parked),
     Fault.MESSAGES_WAIT: (0, _messages_wait),
     Fault.ROLE_MISSING: (0, _nobody),

@@ -1,8 +1,7 @@
 """`chargeback doctor`: what is there, what is missing, and what to do about it.
 
 Owns: what is looked at, by theme (`machine`, `clocks`, `database`, `broker`, `ingest`, `books`,
-`at_work`);
-each check is a function that yields findings.
+`at_work`, `grain`); each check is a function that yields findings.
 
 Does not own: mending. It changes nothing.
 

@@ -11,6 +11,7 @@ from chargeback_worker.cli.doctor.broker import broker_answers, group_reads, top
 from chargeback_worker.cli.doctor.clocks import broker_keeps_our_time, database_keeps_our_time
 from chargeback_worker.cli.doctor.database import database_answers
 from chargeback_worker.cli.doctor.finding import Check, Fault, Finding, Level, Patient, failed, ok
+from chargeback_worker.cli.doctor.grain import totals_are_few
 from chargeback_worker.cli.doctor.ingest import nothing_is_refused, positions_move
 from chargeback_worker.cli.doctor.machine import (
     codecs_are_there,
@@ -41,6 +42,7 @@ CHECKS: tuple[tuple[str, Fault, Check], ...] = (
     ("books", Fault.BOOKS_UNKNOWN, books_are_of_their_topics),
     ("waiting", Fault.DATABASE_AWAY, nothing_waits),
     ("worker", Fault.DATABASE_AWAY, roles_run),
+    ("grain", Fault.DATABASE_AWAY, totals_are_few),
     ("keys", Fault.DATABASE_AWAY, keys_fit),
 )
 

@@ -56,6 +56,7 @@ class Fault(StrEnum):
     BOOKS_UNKNOWN = "books-unknown"
     PERIOD_OVERDUE = "period-overdue"
     PERIOD_NOBODY_CLOSES = "period-nobody-closes"
+    PERIOD_HAS_MANY_TOTALS = "period-has-many-totals"
     MESSAGES_PARKED = "messages-parked"
     MESSAGES_WAIT = "messages-wait"
     ROLE_MISSING = "role-missing"

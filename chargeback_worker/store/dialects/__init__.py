@@ -93,6 +93,10 @@ class Dialect(Protocol):
         """Whether a text holds another, character by character."""
         ...
 
+    def item(self, column: sa.ColumnElement[Any], place: int) -> sa.ColumnElement[Any]:
+        """What stands at a place of a text that is a JSON list, counted from 0."""
+        ...
+
     def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
         """Whether a row is one of those of its own table that a statement finds, by its place.
 

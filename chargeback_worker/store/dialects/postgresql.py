@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 from chargeback_worker.errors import ChargebackError, Misconfigured
 from chargeback_worker.store.dialects import NewRecord, postgresql_keys, postgresql_usage
@@ -128,6 +128,10 @@ class PostgreSQL:
 
     def contains(self, column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
         return sa.func.strpos(column, text) > 0
+
+    def item(self, column: sa.ColumnElement[Any], place: int) -> sa.ColumnElement[Any]:
+        found: sa.ColumnElement[Any] = sa.cast(column, JSON)[place].astext
+        return found
 
     def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
         place: sa.ColumnElement[Any] = sa.literal_column("ctid")

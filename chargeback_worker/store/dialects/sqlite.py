@@ -147,6 +147,9 @@ class SQLite:
     def contains(self, column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
         return sa.func.instr(column, text) > 0
 
+    def item(self, column: sa.ColumnElement[Any], place: int) -> sa.ColumnElement[Any]:
+        return sa.func.json_extract(column, f"$[{place}]")
+
     def first_rows(self, statement: sa.Select[Any]) -> sa.ColumnElement[bool]:
         place: sa.ColumnElement[Any] = sa.literal_column("rowid")
         return place.in_(statement.with_only_columns(place))
