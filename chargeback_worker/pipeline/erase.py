@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.errors import Invalid, NotFound
 from chargeback_worker.store import (
     Store,
@@ -87,7 +88,7 @@ def erase(store: Store, user: str, act: Act) -> Erased:
     if not known and not _kept_of(store, person):
         raise UserUnknown(user)
     with _step(store) as transaction:
-        audit.append(transaction, act, "erase.begin", f"user:{user}")
+        audit.append(transaction, act, "erase.begin", Pair(user=user).key)
     quarantined = _erase_kept(store, "quarantine", person, act)
     conflicts = _erase_kept(store, "usage_conflict", person, act)
     records = _erase_metadata(store, user)
@@ -103,7 +104,7 @@ def erase(store: Store, user: str, act: Act) -> Erased:
             "conflicts": conflicts,
             "usage_records": records,
         }
-        audit.append(transaction, act, "erase", f"user:{user}", after=counts)
+        audit.append(transaction, act, "erase", Pair(user=user).key, after=counts)
     left = store.forget()
     with store.read() as transaction:
         return Erased(

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.store import Transaction
 from chargeback_worker.store.tables import (
     allocation,
@@ -131,7 +132,7 @@ def erase_metadata(transaction: Transaction, user: str, day: int) -> int:
 
 def places_of_id(transaction: Transaction, user: str) -> dict[str, int]:
     """In how many rows of each table a user's id stands, where in any."""
-    key = f"user:{user}"
+    key = Pair(user=user).key
 
     def is_key(column: sa.ColumnElement[str]) -> Is:
         # A share that is billed apart has the key team:T/user:U.
@@ -246,7 +247,8 @@ def _says(document: Any, user: str, field: str = "") -> bool:
         return False
     if field in _USER_FIELDS and document == user:
         return True
-    return document == f"user:{user}" or document.endswith(f"/user:{user}")
+    key = Pair(user=user).key
+    return document == key or (document.startswith("team:") and document.endswith(f"/{key}"))
 
 
 def _json(text: str) -> str:

@@ -111,6 +111,26 @@ def test_the_most_specific_request_wins(store: Store) -> None:
     }
 
 
+def test_a_team_that_is_called_like_a_share_billed_apart_is_another_receiver(store: Store) -> None:
+    Feed(store).send(*_OCTOBER, usage("e", "7", team="T1/user:u1", user_id="u3"))
+    asked(store, "T1", "u1")
+    asked(store, "T1/user:u1")
+
+    closed_by(store)
+
+    assert billed(store) == {
+        "team:T1": "20.00",
+        "team:T1/user:u1": "10.00",
+        "team:T1%2Fuser:u1": "7.00",
+        "team:T2": "5.00",
+        "user:u1": "3.00",
+    }
+    assert sound(store)
+    for receiver in (("T1", "u1"), ("T1/user:u1", None)):
+        again = asked(store, *receiver)
+        assert (again.new, again.invoice.receiver) == (False, Pair(*receiver))
+
+
 def test_who_bears_nothing_gets_a_draft_of_zero_and_no_invoice(store: Store) -> None:
     Feed(store).send(*_OCTOBER)
 

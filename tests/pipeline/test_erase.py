@@ -21,7 +21,7 @@ from chargeback_worker.store.api_answers import Answered, StoredAnswer
 from chargeback_worker.store.audit import ReasonMissing
 from chargeback_worker.store.tables import heartbeat
 from chargeback_worker.usage.event import RawEvent
-from tests.support.billing import sound
+from tests.support.billing import asked, sound
 from tests.support.feed import Feed, held, usage
 from tests.support.laws import law
 from tests.support.ledger import AFTER_NOVEMBER_US, act, closed
@@ -175,6 +175,32 @@ def test_the_answer_counts_what_still_holds_the_id(books: Store) -> None:
     }
     assert all(sentence.endswith(".") for sentence in done.left)
     assert done.left
+
+
+def test_whose_id_is_like_a_share_billed_apart_is_not_taken_for_another(store: Store) -> None:
+    Feed(store).send(_event("a", "A/user:x"), usage("b", team="B/user:x", user_id=None))
+    save_rules(store, {"rule_id": "r", "rule_type": "by_user", "user_ids": ["A/user:x"]}, _ACT)
+    asked(store, "T", "A/user:x")
+    closed(store, now_us=AFTER_NOVEMBER_US)
+
+    done = erase(store, "A/user:x", _ACT)
+
+    assert done.holding_id == {
+        "usage_record": 1,
+        "usage_total": 1,
+        "rule_version": 1,
+        "snapshot": 1,
+        "invoice_request": 1,
+        "booking": 1,
+        "invoice": 1,
+        "invoice_line": 1,
+        "outbox": 1,
+        "outbox_sequence": 1,
+        # The rule, the draft of the request, and twice this.
+        "audit": 4,
+    }
+    with pytest.raises(UserUnknown):
+        erase(store, "x", _ACT)
 
 
 def test_a_name_in_a_text_that_is_not_erased_is_told(books: Store) -> None:

@@ -41,7 +41,8 @@ _TOLD: dict[MessageType, tuple[str, type[Shape], str, str]] = {
         "invoiceIssued",
         Invoice,
         "An invoice, as the HTTP API returns it; its arrival makes it `sent`.",
-        "Who is billed: team:ID, user:ID, or both as team:ID/user:ID.",
+        "Who is billed: team:ID, user:ID, or both as team:ID/user:ID. Within an ID, /user: is"
+        " written %2Fuser: (and %2Fuser: there %252Fuser:), so that no two have the same key.",
     ),
     MessageType.INVOICE_STATUS_CHANGED: (
         "invoiceStatusChanged",
