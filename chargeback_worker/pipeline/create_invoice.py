@@ -23,6 +23,7 @@ from chargeback_worker.store import (
 )
 from chargeback_worker.store.audit import Act
 from chargeback_worker.store.periods import PeriodRow, PeriodState
+from chargeback_worker.store.requests import RECEIVER_BYTES_MAX
 from chargeback_worker.usage.fields import TEXT_MAX
 
 DUE_DAYS_MAX = 3650
@@ -40,6 +41,18 @@ class BadReceiver(Invalid):
         super().__init__(
             f"{value[:40]!r} is no {what}: an id has 1 to {TEXT_MAX} characters, none of them NUL.",
             f"Name the {what} as its usage does.",
+        )
+
+
+class ReceiverTooLong(Invalid):
+    """The ids of a team and a user, together, are longer than the key of a receiver may be."""
+
+    def __init__(self, receiver: Pair, size: int) -> None:
+        team, user = receiver.team or "", receiver.user or ""
+        super().__init__(
+            f"The user {user[:40]!r}… in the team {team[:40]!r}… cannot be billed apart: as a"
+            f" receiver they take {size:,} bytes, more than {RECEIVER_BYTES_MAX:,}.",
+            "Name the user alone, who is then billed apart in all teams, or the team alone.",
         )
 
 
@@ -110,6 +123,9 @@ def _check(asked: Requested) -> None:
     for what, value in given.items():
         if not 1 <= len(value) <= TEXT_MAX or "\0" in value:
             raise BadReceiver(what, value)
+    size = len(asked.receiver.key.encode())
+    if size > RECEIVER_BYTES_MAX:
+        raise ReceiverTooLong(asked.receiver, size)
     rate, days = asked.tax_rate_nano, asked.due_days
     if rate is not None and not 0 <= rate <= NANO:
         raise BadTaxRate(plain(rate))

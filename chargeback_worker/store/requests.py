@@ -8,6 +8,11 @@ from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.store import Transaction
 from chargeback_worker.store.tables import invoice_request as table
 
+RECEIVER_BYTES_MAX = 2_400
+"""Of a receiver's key in UTF-8. Receivers are found by indexes, and an entry of one may have 2,704
+bytes where that is least, of which some are the month's and the entry's own. The key of a team or a
+user alone is never as long as this; that of a user in a team may be."""
+
 
 def put(transaction: Transaction, period: Period, asked: Requested, now_us: int) -> None:
     """Keep a request; what it leaves open stays as it was asked for before."""

@@ -118,6 +118,11 @@ def test_a_share_is_billed_apart(used: Api) -> None:
         ({"team_id": "A", "period": "2026-09", "invoice_number": "1"}, 400, "body-refused"),
         ({"team_id": 5, "period": "2026-09"}, 400, "body-refused"),
         ({"team_id": "x" * 513, "period": "2026-09"}, 400, "bad-receiver"),
+        (
+            {"team_id": "東" * 512, "user_id": "京" * 512, "period": "2026-09"},
+            400,
+            "receiver-too-long",
+        ),
     ],
 )
 def test_an_invoice_that_cannot_be_asked_for(

@@ -366,6 +366,14 @@ _by_requests(
 _by_requests("generate_invoice", "body-refused", 400, "POST", "invoices", {"team": "A"})
 _by_requests("generate_invoice", "no-receiver", 422, "POST", "invoices", SEPTEMBER)
 _by_requests(
+    "generate_invoice",
+    "receiver-too-long",
+    400,
+    "POST",
+    "invoices",
+    {**SEPTEMBER, "team_id": "\U00020000" * 512, "user_id": "\U00020000" * 512},
+)
+_by_requests(
     "generate_invoice", "bad-receiver", 400, "POST", "invoices", {**SEPTEMBER, "team_id": "x" * 600}
 )
 _by_requests(

@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.snapshot import Snapshot
+from chargeback_worker.broker.memory import MemoryBroker
 from chargeback_worker.invoicing.invoice import Kind, LineKind, Status
 from chargeback_worker.invoicing.settle import Owed, settle
 from chargeback_worker.money import NANO, NANO_PER_CENT, divide_half_even
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline import close as step
 from chargeback_worker.pipeline.allocate import allocate
+from chargeback_worker.pipeline.apply_directory import apply_directory
 from chargeback_worker.pipeline.close import close, dry_run, finish_closing, start_closing
 from chargeback_worker.pipeline.closing import settlement
 from chargeback_worker.pipeline.closing.may_close import (
@@ -28,7 +31,9 @@ from chargeback_worker.pipeline.closing.may_close import (
 )
 from chargeback_worker.pipeline.closing.settlement import NotConserved
 from chargeback_worker.pipeline.due import note_ends
+from chargeback_worker.pipeline.publish import publish
 from chargeback_worker.pipeline.reopen import reopen
+from chargeback_worker.pipeline.save_rules import save_rules
 from chargeback_worker.reports.verify import verify
 from chargeback_worker.store import (
     Store,
@@ -43,6 +48,7 @@ from chargeback_worker.store import (
 from chargeback_worker.store.audit import ReasonMissing
 from chargeback_worker.store.periods import PeriodState
 from chargeback_worker.store.tables import booking, invoice, outbox, period_close, snapshot
+from chargeback_worker.usage.event import Grain
 from tests.support.feed import Feed, set_state, usage
 from tests.support.laws import law_on_a_store
 from tests.support.ledger import (
@@ -61,6 +67,7 @@ from tests.support.ledger import (
     stored_now_us,
     written,
 )
+from tests.support.long_ids import longest_ids
 from tests.support.postgres import PostgresServer
 
 _OCTOBER_USAGE = (
@@ -141,6 +148,44 @@ def test_a_close_books_invoices_and_announces_what_was_used(store: Store) -> Non
         ("team:B", 1),
         ("2026-10", 1),
     ]
+
+
+def test_ids_as_long_as_they_may_be_are_counted_billed_and_told(store: Store) -> None:
+    """Also where each character takes four bytes and nothing can be compressed."""
+    team, user, agent, kind, event, rule, resource, label = longest_ids(8)
+    grain = Grain("UTC", ("project",))
+    of_all: dict[str, Any] = {
+        "agent_id": agent,
+        "resource_type": kind,
+        "resource_id": resource,
+        "metadata": {"project": label},
+    }
+    feed = Feed(store, grain=grain)
+    feed.send(
+        usage(event, "10", team=team, user_id=user, **of_all),
+        usage("b", "20", team=None, user_id=user, **of_all),
+        usage("c", "6", team=None, user_id=None, **of_all),
+    )
+    feed.send(usage(event, "11", team=team, user_id=user, **of_all), usage("d", "x", team=team))
+    members = [{"user_id": user, "name": label}]
+    apply_directory(store, {"teams": [{"team_id": team, "members": members}]}, act())
+    match = {"labels": {"project": [label]}, "teams": [None], "users": [None]}
+    shared = {"match": match, "receivers": [f"team:{team}", f"user:{user}"]}
+    written = {"rule_id": rule, "rule_type": "equal_split", "allocation_metadata": shared}
+    save_rules(store, {"rules": [written]}, act())
+    terms = Snapshot(labels=grain.labels)
+    allocate(store, OCTOBER, terms, act())
+
+    close(store, OCTOBER, terms, act(), owner="closer")
+
+    assert [(row.receiver, row.total) for row in issued(store)] == [
+        (Pair(team), 33 * NANO),
+        (Pair(None, user), 3 * NANO),
+    ]
+    broker = MemoryBroker()
+    broker.create_topic("t", 1)
+    assert publish(store, broker.producer(), "t", owner="p", now_us=NOW_US, lease_s=9)
+    assert verify(store).mismatches == ()
 
 
 def test_a_closed_period_is_not_invoiced_twice(store: Store) -> None:

@@ -16,11 +16,13 @@ from chargeback_worker.pipeline.create_invoice import (
     BilledAlready,
     NoReceiver,
     NothingBilled,
+    ReceiverTooLong,
     create_invoice,
 )
 from chargeback_worker.pipeline.save_rules import save_rules
 from chargeback_worker.store import Store, audit
 from chargeback_worker.store.periods import PeriodState
+from chargeback_worker.store.requests import RECEIVER_BYTES_MAX
 from tests.support.billing import (
     MANUAL,
     NOW_US,
@@ -43,6 +45,7 @@ from tests.support.ledger import (
     set_lease,
     written,
 )
+from tests.support.long_ids import longest_ids
 from tests.support.made_months import everything
 
 _OCTOBER = (
@@ -129,6 +132,41 @@ def test_a_team_that_is_called_like_a_share_billed_apart_is_another_receiver(sto
     for receiver in (("T1", "u1"), ("T1/user:u1", None)):
         again = asked(store, *receiver)
         assert (again.new, again.invoice.receiver) == (False, Pair(*receiver))
+
+
+def test_a_pair_whose_key_is_too_long_is_refused_before_anything_is_written(store: Store) -> None:
+    team, user = longest_ids(2)
+    Feed(store).send(usage("a", "10", team=team, user_id=user))
+    before = everything(store)
+
+    with pytest.raises(ReceiverTooLong, match=r"they take 4,107 bytes, more than 2,400\.$"):
+        asked(store, team, user)
+    with pytest.raises(ReceiverTooLong, match="they take 2,401 bytes"):
+        asked(store, team, f"{user[:85]}ab")
+
+    assert everything(store) == before
+
+
+def test_a_pair_whose_key_is_as_long_as_it_may_be_is_billed(store: Store) -> None:
+    team, user = longest_ids(2)
+    user = f"{user[:85]}a"
+    assert len(Pair(team, user).key.encode()) == RECEIVER_BYTES_MAX
+    Feed(store).send(usage("a", "10", team=team, user_id=user), usage("b", "5", team=team))
+    asked(store, team, user)
+
+    closed_by(store)
+
+    assert billed(store) == {Pair(team).key: "5.00", Pair(team, user).key: "10.00"}
+    assert sound(store)
+
+
+@pytest.mark.parametrize("side", ["team", "user"])
+def test_a_team_or_a_user_alone_is_billed_however_long_the_id(store: Store, side: str) -> None:
+    Feed(store).send(usage("a", "10", team="T"))
+    for identity in (*longest_ids(2), "/user:" * 85, "%2Fuser:" * 64):
+        receiver = Pair(identity) if side == "team" else Pair(None, identity)
+        assert len(receiver.key.encode()) < RECEIVER_BYTES_MAX
+        assert asked(store, receiver.team, receiver.user).new
 
 
 def test_who_bears_nothing_gets_a_draft_of_zero_and_no_invoice(store: Store) -> None:

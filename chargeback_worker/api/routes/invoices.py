@@ -31,6 +31,7 @@ from chargeback_worker.pipeline.create_invoice import (
     BilledAlready,
     NoReceiver,
     NothingBilled,
+    ReceiverTooLong,
     create_invoice,
 )
 from chargeback_worker.reports.document import invoice_document_of
@@ -68,6 +69,7 @@ Name = Annotated[
         BodyRefused,
         NoReceiver,
         BadReceiver,
+        ReceiverTooLong,
         NotOnePeriod,
         BilledAlready,
         NothingBilled,
