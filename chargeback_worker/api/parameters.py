@@ -34,7 +34,8 @@ UserFilter = Annotated[
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="The most rows of a page.")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=4096, description="The next_cursor of the page before."),
+    # It holds names, each character of which may take eight.
+    Query(max_length=16_384, description="The next_cursor of the page before."),
 ]
 IfMatch = Annotated[
     str | None,

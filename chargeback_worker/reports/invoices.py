@@ -4,8 +4,9 @@ from chargeback_worker.errors import Invalid
 from chargeback_worker.invoicing.document import Document, invoice_document
 from chargeback_worker.invoicing.invoice import Invoice, Status
 from chargeback_worker.period import Period
-from chargeback_worker.reports.pages import PAGE_MAX, UnknownPlace
+from chargeback_worker.reports.pages import PAGE_MAX, read, written
 from chargeback_worker.store import Store, invoices
+from chargeback_worker.store.invoice_order import InvoicePlace, place_of
 
 
 class UnknownStatus(Invalid):
@@ -55,14 +56,11 @@ def find_invoices(
     wanted_status = None if status is None else read_status(status)
     limit = min(limit, PAGE_MAX)
     wanted = invoices.selected(period=period, status=wanted_status, team=team, user=user)
+    after = None if cursor is None else read(cursor, InvoicePlace, of="invoices")
     with store.read() as transaction:
-        rows = invoices.listed(transaction, *wanted, limit=limit + 1, after=cursor)
-        if cursor is not None and not rows:
-            last = invoices.find(transaction, cursor)
-            if last is None or last.invoice_id != cursor:
-                raise UnknownPlace(cursor, of="invoices")
+        rows = invoices.listed(transaction, *wanted, limit=limit + 1, after=after)
     page = rows[:limit]
-    return page, page[-1].invoice_id if len(rows) > limit else None
+    return page, written(place_of(page[-1])) if len(rows) > limit else None
 
 
 def show_invoice(store: Store, name: str) -> Document:

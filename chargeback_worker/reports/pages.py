@@ -37,6 +37,7 @@ class Key(Protocol):
 
 K = TypeVar("K", bound=Key)
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 def cut(
@@ -48,10 +49,10 @@ def cut(
     """
     limit = min(limit, PAGE_MAX)
     if cursor is not None:
-        after = _read(cursor, kind).sort_key
+        after = read(cursor, kind).sort_key
         rows = [row for row in rows if key(row).sort_key > after]
     page = list(rows[:limit])
-    return page, _written(key(page[-1])) if len(rows) > limit else None
+    return page, written(key(page[-1])) if len(rows) > limit else None
 
 
 def number_of(text: str) -> int:
@@ -69,13 +70,15 @@ def digest_of(text: str) -> bytes:
     return digest
 
 
-def _written(key: object) -> str:
+def written(key: object) -> str:
+    """A key as a cursor."""
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def _read(cursor: str, kind: type[K]) -> K:
+def read(cursor: str, kind: type[V], of: str = "") -> V:
+    """The key that a cursor was written of. Raises UnknownPlace."""
     try:
         content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return msgspec.json.decode(content, type=kind)
     except (binascii.Error, msgspec.DecodeError, ValueError):
-        raise UnknownPlace(cursor) from None
+        raise UnknownPlace(cursor, of) from None

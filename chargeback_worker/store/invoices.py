@@ -19,6 +19,12 @@ from chargeback_worker.invoicing.invoice import (
 )
 from chargeback_worker.period import Period, day_number
 from chargeback_worker.store import Transaction, billed, sums
+from chargeback_worker.store.invoice_order import (
+    NEWEST_FIRST,
+    OLDEST_FIRST,
+    InvoicePlace,
+    older_than,
+)
 from chargeback_worker.store.invoice_rows import invoice_row, line_row, read_invoice, read_line
 from chargeback_worker.store.rows import KEYS_AT_ONCE, chunks, insert_many
 from chargeback_worker.store.tables import invoice as table
@@ -28,7 +34,6 @@ from chargeback_worker.store.tables import invoice_series as series
 # A number has four digits or more: longer ones come after shorter ones.
 _NAME = sa.func.coalesce(table.c.number, table.c.invoice_id)
 _CHANGING = ("status", "number", "due_day", "issued_us", "paid_day", "updated_us")
-_PLACE = (table.c.created_us, sa.func.length(_NAME), _NAME)
 
 
 class InvoiceUnknown(NotFound):
@@ -67,15 +72,13 @@ def listed(
     transaction: Transaction,
     *conditions: sa.ColumnElement[bool],
     limit: int,
-    after: str | None = None,
+    after: InvoicePlace | None = None,
 ) -> list[Invoice]:
-    """Newest first, then by number from the last to the first; `after` is the id of the one
+    """Newest first, then by receiver from the last to the first; `after` is the place of the one
     that the page before ended with."""
-    statement = sa.select(table).where(*conditions).limit(limit)
-    statement = statement.order_by(*(part.desc() for part in _PLACE))
+    statement = sa.select(table).where(*conditions).order_by(*NEWEST_FIRST).limit(limit)
     if after is not None:
-        place = sa.select(*_PLACE).where(table.c.invoice_id == after)
-        statement = statement.where(sa.tuple_(*_PLACE) < place.scalar_subquery())
+        statement = statement.where(older_than(after))
     return _with_lines(transaction, transaction.execute(statement).all())
 
 
@@ -150,7 +153,7 @@ def billing(transaction: Transaction, period: Period, share: Pair) -> str | None
             table.c.final == 1,
             billed.bears(share),
         )
-        .order_by(*_PLACE)
+        .order_by(*OLDEST_FIRST)
         .limit(1)
     ).one_or_none()
     return None if row is None else row.number or draft_number(period, row.invoice_id)

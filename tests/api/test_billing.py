@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from chargeback_worker.api.routes import books as books_routes
+from chargeback_worker.reports.pages import written
 from chargeback_worker.reports.verify import verify
+from chargeback_worker.store.invoice_order import InvoicePlace
+from chargeback_worker.usage.fields import TEXT_MAX
 from tests.support.http_api import Api
 
 SEPTEMBER = {"period": "2026-09"}
@@ -177,7 +180,11 @@ def test_invoices_are_listed_by_what_they_are(closed: Api) -> None:
     assert closed.ok("GET", "invoices", status="paid")["invoices"] == []
     assert len(closed.ok("GET", "invoices", status="pending", team_id="A")["invoices"]) == 1
     assert closed.get("invoices", status="gone").problem == (400, "parameter-refused")
-    assert closed.get("invoices", cursor="nowhere").problem == (400, "unknown-place")
+    for cursor in ("nowhere", one["invoices"][0]["invoice_id"]):
+        assert closed.get("invoices", cursor=cursor).problem == (400, "unknown-place")
+    longest = "\N{GRINNING FACE}" * TEXT_MAX
+    cursor = written(InvoicePlace(0, longest, longest, one["invoices"][0]["invoice_id"]))
+    assert closed.ok("GET", "invoices", cursor=cursor)["invoices"] == []
     assert closed.get("invoices/INV-0").problem == (404, "invoice-unknown")
 
 

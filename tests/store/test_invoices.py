@@ -13,6 +13,7 @@ from chargeback_worker.invoicing.settle import Cause
 from chargeback_worker.money import NANO
 from chargeback_worker.period import Period
 from chargeback_worker.store import Store, invoices
+from chargeback_worker.store.invoice_order import place_of
 from chargeback_worker.store.tables import invoice_line
 from tests.support.feed import set_state
 from tests.support.ledger import NOVEMBER, OCTOBER, SEPTEMBER
@@ -79,6 +80,17 @@ def _store(store: Store, *rows: Invoice) -> None:
         set_state(store, period, "closed")
 
 
+def _paged(store: Store) -> list[Invoice]:
+    """All of them, read on pages of two."""
+    found: list[Invoice] = []
+    with store.read() as transaction:
+        while page := invoices.listed(
+            transaction, limit=2, after=place_of(found[-1]) if found else None
+        ):
+            found += page
+    return found
+
+
 def test_an_invoice_reads_back_as_it_was_by_number_and_by_id(store: Store) -> None:
     kept = _invoice("one")
     other = replace(
@@ -100,16 +112,37 @@ def test_an_invoice_reads_back_as_it_was_by_number_and_by_id(store: Store) -> No
 
 def test_pages_together_are_the_whole_list_newest_first(store: Store) -> None:
     rows = [
-        _invoice(f"{number}", number=number, team=f"T{number}") for number in (1, 2, 9999, 10000)
+        _invoice(f"T{place}", number=number, team=f"T{place}")
+        for place, number in enumerate((1, 2, 9999, 10000), start=1)
     ]
     newer = replace(_invoice("n", period=NOVEMBER), created_at=ISSUED_AT.replace(hour=9))
     _store(store, newer, *rows)
 
-    found: list[str] = []
-    with store.read() as transaction:
-        while page := invoices.listed(transaction, limit=2, after=found[-1] if found else None):
-            found += [row.invoice_id for row in page]
-    assert found == ["n", "10000", "9999", "2", "1"]
+    assert [row.invoice_id for row in _paged(store)] == ["n", "T4", "T3", "T2", "T1"]
+
+
+def test_what_one_close_wrote_is_listed_from_its_last_receiver_to_its_first(store: Store) -> None:
+    """Numbers are given in the order of receivers, which is by code point on every store."""
+    receivers = sorted(
+        [
+            *(Pair(team) for team in ("a", "B", "é", "zz", "ml", "ml-ops", "ml ops", "\U0001f600")),
+            Pair("ml", "x"),
+            Pair("ml", "Y"),
+            *(Pair(user=user) for user in ("a", "B", "ü")),
+        ]
+    )
+    rows = [
+        replace(_invoice(f"{number % 5}{number}", number=number), receiver=receiver)
+        for number, receiver in enumerate(receivers, start=9_995)
+    ]
+    first = replace(
+        rows[3], invoice_id="1", invoice_number="INV-1", status=Status.CANCELLED, ordinal=1
+    )
+    last = replace(first, invoice_id="9", invoice_number="INV-2", ordinal=2)
+    _store(store, *rows, first, last)
+
+    rows[3:4] = sorted([rows[3], first, last], key=lambda row: row.invoice_id)
+    assert _paged(store) == rows[::-1]
 
 
 def test_a_list_holds_what_was_selected(store: Store) -> None:
