@@ -24,7 +24,6 @@ from chargeback_worker.reports.usage_summary import summary_of
 from chargeback_worker.store import Store, Transaction, billed, directories, invoices
 
 _NOT_BILLED = (Status.DRAFT, Status.CANCELLED)
-_INVOICES_MAX = 1_000
 _NAMED_MAX = 10
 
 
@@ -168,8 +167,8 @@ def _teams(transaction: Transaction, cost_centre: str) -> dict[str, str | None]:
 
 
 def _invoices(transaction: Transaction, days: BillingRange, wanted: list[Any]) -> list[Invoice]:
-    conditions = [*billed.in_periods(days.periods()), *wanted]
-    return invoices.listed(transaction, *conditions, limit=_INVOICES_MAX)
+    """All of them: what is billed is their sum."""
+    return invoices.listed(transaction, *billed.in_periods(days.periods()), *wanted)
 
 
 def _is_issued(invoice: Invoice) -> bool:

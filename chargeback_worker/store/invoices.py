@@ -71,11 +71,11 @@ def get(transaction: Transaction, name: str, *, to_change: bool = False) -> Invo
 def listed(
     transaction: Transaction,
     *conditions: sa.ColumnElement[bool],
-    limit: int,
+    limit: int | None = None,
     after: InvoicePlace | None = None,
 ) -> list[Invoice]:
     """Newest first, then by receiver from the last to the first; `after` is the place of the one
-    that the page before ended with."""
+    that the page before ended with. All of them where no limit is given."""
     statement = sa.select(table).where(*conditions).order_by(*NEWEST_FIRST).limit(limit)
     if after is not None:
         statement = statement.where(older_than(after))

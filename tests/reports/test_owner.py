@@ -11,6 +11,7 @@ from hypothesis import given
 from chargeback_worker.allocation.match import Match
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.rule import Rule
+from chargeback_worker.allocation.snapshot import Requested
 from chargeback_worker.invoicing.document import Document, encode
 from chargeback_worker.money import NANO
 from chargeback_worker.period import BillingRange
@@ -23,13 +24,23 @@ from chargeback_worker.reports.owner import (
     team_report,
     user_report,
 )
+from chargeback_worker.reports.pages import PAGE_MAX
 from chargeback_worker.reports.usage_summary import usage_summary
-from chargeback_worker.store import Store, reached
+from chargeback_worker.store import Store, reached, requests
 from chargeback_worker.store.reached import Reached
 from chargeback_worker.store.tables import invoice
 from tests.support.feed import Feed, usage
 from tests.support.laws import law_on_a_store
-from tests.support.ledger import AFTER_NOVEMBER_US, NOVEMBER, OCTOBER, TERMS, act, closed, issued
+from tests.support.ledger import (
+    AFTER_NOVEMBER_US,
+    NOVEMBER,
+    NOW_US,
+    OCTOBER,
+    TERMS,
+    act,
+    closed,
+    issued,
+)
 from tests.support.made_months import (
     FAR_US,
     Used,
@@ -247,6 +258,31 @@ def test_a_range_shows_the_invoices_of_its_months(october: Store) -> None:
     assert [row["period"] for row in found["invoices"]] == ["2026-11", "2026-10"]
     assert (found["total_cost_usd"], found["billed_usd"]) == (6, 6)
     assert found["usage_summary"]["total_cost_usd"] == Decimal("4.5")
+
+
+def test_a_user_is_billed_all_shares_of_more_teams_than_a_page_lists(store: Store) -> None:
+    many = PAGE_MAX + 1
+    Feed(store).send(*(usage(f"{n}", "2", team=f"T{n}", user_id="ada") for n in range(many)))
+    closed(store)
+    found = user_report(store, _DAYS, TERMS, "ada", usage_ids_max=0)["report"]
+    assert len(found["billed_shares"]) == many
+    assert nano(found["billed_usd"]) == nano(found["total_cost_usd"]) == 2 * many * NANO
+
+
+def test_a_team_is_billed_for_more_users_apart_than_a_page_lists(store: Store) -> None:
+    many = PAGE_MAX + 1
+    Feed(store).send(*(usage(f"{n}", "2", team="A", user_id=f"{n}") for n in range(many)))
+    with store.begin() as transaction:
+        for n in range(many):
+            requests.put(transaction, OCTOBER, Requested(Pair("A", f"{n}")), NOW_US)
+    closed(store)
+    apply_directory(store, _DIRECTORY, act())
+
+    team = team_report(store, _DAYS, TERMS, "A", usage_ids_max=0)["report"]
+    assert len(team["invoices"]) == many
+    centre = cost_centre_report(store, _DAYS, TERMS, "CC-1", usage_ids_max=0)["report"]
+    for found in (team, centre, centre["teams"][0], centre["by_resource_type"]["query"]):
+        assert nano(found["billed_usd"]) == 2 * many * NANO
 
 
 def test_a_cancelled_invoice_is_shown_and_not_billed(october: Store) -> None:
