@@ -1,7 +1,6 @@
 """How results are shown: tables for people, JSON and CSV for machines."""
 
 import csv
-import io
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -182,12 +181,23 @@ def show_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> No
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    lines = _Lines()
+    # Before Python 3.13 a cell is quoted for the characters of the line's end alone, and some
+    # readers take a lone CR for one.
+    writer = csv.writer(lines, lineterminator=_Lines.GIVEN)
     writer.writerow(column.field for column in columns)
     for row in rows:
         writer.writerow(_csv_cell(column.value(row)) for column in columns)
-    typer.echo(buffer.getvalue(), nl=False)
+    typer.echo("".join(lines), nl=False)
+
+
+class _Lines(list[str]):
+    """Lines of CSV with the end that those of a pipe have."""
+
+    GIVEN = "\r\n"
+
+    def write(self, line: str) -> None:
+        self.append(f"{line.removesuffix(self.GIVEN)}\n")
 
 
 def _csv_cell(value: Any) -> str:

@@ -77,6 +77,24 @@ def test_csv_has_plain_amounts_and_no_formulas(capsysbinary: pytest.CaptureFixtu
     ]
 
 
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n", "\n\r"])
+def test_csv_keeps_a_cell_with_an_end_of_line_in_its_row(
+    capsysbinary: pytest.CaptureFixture[bytes], end: str
+) -> None:
+    cell = f"a{end}=1+1"
+    show_csv([{"team": cell, "cost": Amount(1)}], (Column("team"), Column("cost")))
+    out = capsysbinary.readouterr().out.decode()
+    assert out == f'team,cost\n"{cell}",0.000000001\n'
+    assert list(csv.reader(io.StringIO(out, newline="")))[1:] == [[cell, "0.000000001"]]
+
+
+def test_csv_quotes_no_more_than_it_must(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    show_csv([{"a": "x y", "b": 'q"'}, {"a": "", "b": "ü;"}], (Column("a"), Column("b")))
+    assert capsysbinary.readouterr().out.decode() == 'a,b\nx y,"q"""\n,ü;\n'
+    show_csv([{"a": None}], (Column("a"),))
+    assert capsysbinary.readouterr().out == b'a\n""\n'
+
+
 def test_times_are_written_as_json_has_them(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     at = datetime(2026, 11, 3, 8, 30, 0, 250_000, tzinfo=UTC)
     show_csv([{"at": at}], (Column("at"),))
