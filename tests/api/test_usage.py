@@ -54,6 +54,15 @@ def test_other_content_under_the_same_id_is_kept_and_refused(api: Api) -> None:
     _sound(api)
 
 
+def test_an_event_without_an_id_keeps_its_own_quantity_beside_other_fields(api: Api) -> None:
+    bare = {field: value for field, value in EVENT.items() if field != "usage_id"}
+    sent = {**bare, "resource_type": "gpu", "quantity": 5, "total_tokens": 300}
+    for event in (sent, {**sent, "usage_id": "u-2"}):
+        record = api.ok("POST", "usage", event)["usage_record"]
+        assert (record["resource_type"], record["quantity"]) == ("gpu", "5")
+        assert record["metadata"] == {"total_tokens": "300"}
+
+
 def test_an_event_without_a_time_is_the_same_one_when_it_is_sent_again(api: Api) -> None:
     untimed = {field: value for field, value in EVENT.items() if field != "timestamp"}
     first = api.post("usage", untimed)

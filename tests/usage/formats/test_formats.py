@@ -114,6 +114,32 @@ def test_a_cost_record_without_an_id_is_known_by_its_fields() -> None:
     assert (event.resource_type, event.quantity) == ("chat", 3_000_000_000)
 
 
+@pytest.mark.parametrize(
+    "own", [{"resource_type": "gpu", "quantity": 5}, {"resource_type": "gpu"}, {"quantity": 0.5}]
+)
+def test_a_usage_record_without_an_id_may_have_fields_of_a_cost_record(own: dict[str, Any]) -> None:
+    more = {"operation_type": "chat", "total_tokens": 300}
+    event = accepted(cloudevent({**NO_ID, **own, **more}))
+    plain = accepted(cloudevent({**NO_ID, **own}))
+    assert (event.resource_type, event.quantity) == (plain.resource_type, plain.quantity)
+    assert json.loads(event.metadata or "") == more
+    assert (event.identity, event.content) == (plain.identity, plain.content)
+
+
+@pytest.mark.parametrize("own", [{"resource_type": "gpu", "quantity": 5}, {"quantity": 0}])
+def test_a_call_id_makes_it_a_cost_record_whatever_else_there_is(own: dict[str, Any]) -> None:
+    event = accepted({**CALL, **own})
+    assert (event.usage_id, event.resource_type, event.quantity) == (
+        "k", "embedding", 7_000_000_000,
+    )  # fmt: skip
+
+
+def test_fields_of_a_usage_record_that_are_empty_say_nothing() -> None:
+    empty = {"resource_type": "", "quantity": None}
+    event = accepted(cloudevent({**NO_ID, **empty, "operation_type": "chat", "total_tokens": 3}))
+    assert (event.resource_type, event.quantity) == ("chat", 3_000_000_000)
+
+
 def test_data_without_a_time_takes_that_of_its_envelope() -> None:
     timeless = {"usage_id": "a", "cost_usd": 1}
     expected = accepted({**timeless, "timestamp": TIME})
