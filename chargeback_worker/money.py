@@ -6,7 +6,7 @@ Only `split` and `round_to_cents` make parts of a whole, and each asserts that t
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Protocol, Self, TypeVar
 
 NANO = 10**9
@@ -45,6 +45,10 @@ class NotADecimal(ValueError):
 
 class OutOfRange(ValueError):
     """A number beyond the limit that was given."""
+
+
+class TooManyDecimals(ValueError):
+    """A number that nano-units cannot hold as it is."""
 
 
 def nano_from_text(text: str, *, limit: int) -> int:
@@ -100,6 +104,22 @@ def _nano_from_decimal(text: str, limit: int) -> int:
     if abs(scaled) > limit:
         raise OutOfRange(text)
     return int(scaled.to_integral_value(ROUND_HALF_EVEN, _EXACT))
+
+
+def exact_nano_from_text(text: str, *, limit: int) -> int:
+    """Nano-units of a decimal text, not rounded: what people write down means all its digits.
+
+    Raises NotADecimal, OutOfRange or TooManyDecimals.
+    """
+    found = nano_from_text(text, limit=limit)
+    try:
+        exact = Decimal(text) == Decimal(plain(found))
+    except InvalidOperation:
+        # An exponent that Decimal cannot hold: the number is too small to be anything but lost.
+        exact = False
+    if not exact:
+        raise TooManyDecimals(text)
+    return found
 
 
 def whole_and_nano(amount: int) -> tuple[int, int]:

@@ -15,8 +15,10 @@ from chargeback_worker.money import (
     QUANTITY_LIMIT_NANO,
     NotADecimal,
     OutOfRange,
+    TooManyDecimals,
     divide_half_even,
     exa_whole_and_nano,
+    exact_nano_from_text,
     fixed,
     nano_from_text,
     plain,
@@ -123,6 +125,27 @@ def test_what_json_would_not_write_as_a_number_is_none(text: str) -> None:
 def test_any_text_is_a_number_or_refused(text: str) -> None:
     with suppress(NotADecimal, OutOfRange):
         assert abs(nano_from_text(text, limit=LIMIT)) <= LIMIT
+
+
+@pytest.mark.parametrize("text", ["0.19", "1", "0", "1e-9", "0.1900000000000", "-0.123456789"])
+def test_what_nano_units_hold_is_exact(text: str) -> None:
+    assert exact_nano_from_text(text, limit=NANO) == nano_from_text(text, limit=NANO)
+
+
+@pytest.mark.parametrize(
+    "text", ["0.1234567891", "1e-10", "0.0000000000001", "-0.1234567895", "1e-99999999999999999999"]
+)
+def test_what_would_be_rounded_is_not_exact(text: str) -> None:
+    nano_from_text(text, limit=NANO)
+    with pytest.raises(TooManyDecimals):
+        exact_nano_from_text(text, limit=NANO)
+
+
+def test_the_limit_holds_for_exact_numbers_too() -> None:
+    with pytest.raises(OutOfRange):
+        exact_nano_from_text("1.0000000001", limit=NANO)
+    with pytest.raises(NotADecimal):
+        exact_nano_from_text("19%", limit=NANO)
 
 
 @given(amounts)

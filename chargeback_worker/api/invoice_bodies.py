@@ -4,8 +4,9 @@ from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.allocation.snapshot import Requested
 from chargeback_worker.allocation.writing.faults import FaultKind
 from chargeback_worker.allocation.writing.place import Place
+from chargeback_worker.allocation.writing.values import fraction
 from chargeback_worker.api.bodies import Fields
-from chargeback_worker.api.parameters import fraction, range_of
+from chargeback_worker.api.parameters import range_of
 from chargeback_worker.invoicing.invoice import Status
 from chargeback_worker.period import Period
 from chargeback_worker.pipeline.create_invoice import DUE_DAYS_MAX
@@ -26,7 +27,7 @@ def asked_invoice(body: bytes) -> tuple[Period, Requested]:
     fields = Fields.read(body, _INVOICE)
     receiver = Pair(fields.text("team_id") or None, fields.text("user_id") or None)
     bounds = [fields.text(name) for name in ("period", "period_start", "period_end")]
-    rate = fields.get("tax_rate", _tax_rate)
+    rate = fields.get("tax_rate", fraction)
     days = fields.whole("due_days", DUE_DAYS_MAX)
     if days is not None and days < 0:
         fields.given["due_days"].refuse(FaultKind.OUT_OF_RANGE, "must not be negative")
@@ -50,12 +51,3 @@ def _status(place: Place) -> Status | None:
         return Status(place.value)
     place.refuse(FaultKind.NOT_ONE_OF, f"must be one of {', '.join(Status)}")
     return None
-
-
-def _tax_rate(place: Place) -> int | None:
-    found = fraction(str(place.value)) if isinstance(place.value, str) else None
-    if found is None or found < 0:
-        wanted = "must be a fraction from 0 to 1 as a number; 19 % is 0.19"
-        place.refuse(FaultKind.OUT_OF_RANGE, wanted)
-        return None
-    return found

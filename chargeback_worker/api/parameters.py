@@ -9,7 +9,6 @@ from fastapi import Depends, Header, Path, Query
 
 from chargeback_worker.api.refusals import At, ParameterRefused, RangeTooLong
 from chargeback_worker.errors import Invalid
-from chargeback_worker.money import NANO, NotADecimal, OutOfRange, nano_from_text
 from chargeback_worker.period import BillingRange, Period
 from chargeback_worker.reports.pages import PAGE_MAX
 from chargeback_worker.usage.fields import TEXT_MAX
@@ -123,11 +122,3 @@ def since(text: str | None) -> date | datetime | None:
         wrong = "is neither a day as 2026-10-01 nor a time as 2026-10-01T08:00:00Z"
         raise ParameterRefused([At("parameter", "since", wrong)])
     return begin
-
-
-def fraction(text: str) -> int | None:
-    """A fraction from 0 to 1 in 10**-9; None where it is none."""
-    try:
-        return nano_from_text(text, limit=NANO)
-    except (NotADecimal, OutOfRange):
-        return None

@@ -28,7 +28,13 @@ from chargeback_worker.cli.question import Reason
 from chargeback_worker.cli.render import render
 from chargeback_worker.cli.session import session
 from chargeback_worker.invoicing.document import Document, invoice_document
-from chargeback_worker.money import NANO, NotADecimal, OutOfRange, nano_from_text
+from chargeback_worker.money import (
+    NANO,
+    NotADecimal,
+    OutOfRange,
+    TooManyDecimals,
+    exact_nano_from_text,
+)
 from chargeback_worker.period import BillingRange
 from chargeback_worker.pipeline.change_status import change_status
 from chargeback_worker.pipeline.closing.settlement import terms_of
@@ -187,8 +193,8 @@ def _rate(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        return nano_from_text(text, limit=NANO)
-    except (NotADecimal, OutOfRange):
+        return exact_nano_from_text(text, limit=NANO)
+    except (NotADecimal, OutOfRange, TooManyDecimals):
         raise BadTaxRate(text) from None
 
 

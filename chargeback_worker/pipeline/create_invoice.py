@@ -59,7 +59,8 @@ class ReceiverTooLong(Invalid):
 class BadTaxRate(Invalid):
     def __init__(self, given: str) -> None:
         super().__init__(
-            f"The tax rate is {given!r}, no fraction from 0 to 1.", "19 % is written 0.19."
+            f"The tax rate is {given!r}, no fraction from 0 to 1 with at most 9 decimals.",
+            "19 % is written 0.19.",
         )
 
 

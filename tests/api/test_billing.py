@@ -117,6 +117,9 @@ def test_a_share_is_billed_apart(used: Api) -> None:
         ({"team_id": "A", "period": "2026-09-01/2026-09-15"}, 422, "not-one-period"),
         ({"team_id": "A", "period": "2026"}, 400, "parameter-refused"),
         ({"team_id": "A", "period": "2026-09", "tax_rate": 1.5}, 400, "body-refused"),
+        ({"team_id": "A", "period": "2026-09", "tax_rate": 0.1234567891}, 400, "body-refused"),
+        ({"team_id": "A", "period": "2026-09", "tax_rate": "0.1234567891"}, 400, "body-refused"),
+        ({"team_id": "A", "period": "2026-09", "tax_rate": -0.1}, 400, "body-refused"),
         ({"team_id": "A", "period": "2026-09", "due_days": -1}, 400, "body-refused"),
         ({"team_id": "A", "period": "2026-09", "invoice_number": "1"}, 400, "body-refused"),
         ({"team_id": 5, "period": "2026-09"}, 400, "body-refused"),
@@ -132,6 +135,25 @@ def test_an_invoice_that_cannot_be_asked_for(
     sqlite_api: Api, body: dict[str, object], status: int, name: str
 ) -> None:
     assert sqlite_api.post("invoices", body).problem == (status, name)
+
+
+@pytest.mark.parametrize(
+    ("rate", "code", "sentence"),
+    [
+        (0.1234567891, "out_of_range", "must have at most 9 decimals"),
+        (1.0000000001, "out_of_range", "must be a fraction from 0 to 1 (0.19 is 19 %) of at most"),
+        ("19%", "wrong_type", "must be a fraction from 0 to 1 (0.19 is 19 %)"),
+    ],
+)
+def test_a_tax_rate_is_refused_as_the_directory_refuses_it(
+    sqlite_api: Api, rate: object, code: str, sentence: str
+) -> None:
+    asked = {"team_id": "A", "period": "2026-09", "tax_rate": rate}
+    told = {"teams": [{"team_id": "A", "tax_rate": rate}]}
+    replies = [sqlite_api.post("invoices", asked), sqlite_api.put("directory", told)]
+    faults = [reply.json["errors"][0] for reply in replies]
+    assert [fault["code"] for fault in faults] == [code, code]
+    assert all(sentence in fault["detail"] for fault in faults)
 
 
 def test_of_a_closed_month_the_invoice_that_there_is(closed: Api) -> None:

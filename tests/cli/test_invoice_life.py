@@ -142,6 +142,7 @@ def test_a_reopened_month_bills_only_what_differs(used: Command) -> None:
         (("--team", "東" * 512, "--user", "京" * 512), "they take 3,083 bytes, more than 2,400"),
         (("--team", "A", "--tax-rate", "19"), "'19', no fraction from 0 to 1"),
         (("--team", "A", "--tax-rate", "-0.1"), "'-0.1', no fraction from 0 to 1"),
+        (("--team", "A", "--tax-rate", "0.1234567891"), "with at most 9 decimals"),
         (("--team", "A", "--tax-rate", "much"), "'much', no fraction from 0 to 1"),
         (("--team", "A", "--due-days", "-1"), "-1 days to pay are out of range"),
     ],

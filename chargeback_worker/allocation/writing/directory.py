@@ -11,14 +11,14 @@ from chargeback_worker.allocation.writing.faults import DirectoryRefused, Fault,
 from chargeback_worker.allocation.writing.place import Place, Subject
 from chargeback_worker.allocation.writing.values import (
     days,
+    fraction,
     identifier,
     name,
-    nano,
     optional,
     paragraph,
     truth,
 )
-from chargeback_worker.money import NANO, plain
+from chargeback_worker.money import plain
 
 TEAM_FIELDS = ("team_id", "name", "cost_centre", "tax_rate", "billing_address", "members")
 MEMBER_FIELDS = ("user_id", "name", "from", "to", "primary")
@@ -148,7 +148,7 @@ def _team(place: Place, people: list[_Membership]) -> WrittenTeam | None:
         team_id,
         optional(fields.get("name"), name) or None,
         optional(fields.get("cost_centre"), name) or None,
-        optional(fields.get("tax_rate"), _tax_rate),
+        optional(fields.get("tax_rate"), fraction),
         optional(fields.get("billing_address"), paragraph) or None,
         tuple(sorted((member for _, member in members), key=_order)),
     )
@@ -175,14 +175,6 @@ def _member(place: Place) -> tuple[Place, WrittenMember] | None:
     if user_id is None:
         return None
     return place, WrittenMember(Member(user_id, first, until, primary), named)
-
-
-def _tax_rate(place: Place) -> int | None:
-    found = nano(place, NANO, "a fraction from 0 to 1 (0.19 is 19 %)")
-    if found is not None and found < 0:
-        place.refuse(FaultKind.OUT_OF_RANGE, "must be a fraction from 0 to 1 (0.19 is 19 %)")
-        return None
-    return found
 
 
 def _refuse_team_twice(place: Place, first: int, number: int) -> None:

@@ -6,18 +6,26 @@ Each reader gives the value, or notes a fault at its place and gives None.
 import re
 from collections.abc import Callable, Iterable
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from chargeback_worker.allocation.writing.faults import FaultKind
 from chargeback_worker.allocation.writing.place import Place, near
-from chargeback_worker.money import NANO, NotADecimal, OutOfRange, nano_from_text, plain
+from chargeback_worker.money import (
+    NANO,
+    NotADecimal,
+    OutOfRange,
+    TooManyDecimals,
+    exact_nano_from_text,
+    plain,
+)
 from chargeback_worker.period import YEAR_MAX, YEAR_MIN
 from chargeback_worker.usage.fields import TEXT_MAX
 from chargeback_worker.usage.refusal import shown
 
 LONG_TEXT_MAX = 10_000
 """Characters of a description or an address."""
+
+_A_FRACTION = "a fraction from 0 to 1 (0.19 is 19 %)"
 
 T = TypeVar("T")
 
@@ -114,25 +122,23 @@ def nano(place: Place, limit: int, wanted: str) -> int | None:
         return None
     text = str(written)
     try:
-        found = nano_from_text(text, limit=limit)
+        return exact_nano_from_text(text, limit=limit)
     except NotADecimal:
         place.wrong_type(f"{wanted}, such as 33.3")
-        return None
     except OutOfRange:
         place.refuse(FaultKind.OUT_OF_RANGE, f"must be {wanted} of at most {plain(limit)}")
-        return None
-    if not _exact(text, found):
+    except TooManyDecimals:
         place.refuse(FaultKind.OUT_OF_RANGE, "must have at most 9 decimals")
+    return None
+
+
+def fraction(place: Place) -> int | None:
+    """A fraction from 0 to 1 in units of 10**-9, as a rate is."""
+    found = nano(place, NANO, _A_FRACTION)
+    if found is not None and found < 0:
+        place.refuse(FaultKind.OUT_OF_RANGE, f"must be {_A_FRACTION}")
         return None
     return found
-
-
-def _exact(text: str, found: int) -> bool:
-    try:
-        return Decimal(text) == Decimal(plain(found))
-    except InvalidOperation:
-        # An exponent that Decimal cannot hold: the number is too small to be anything but lost.
-        return False
 
 
 def whole(place: Place, limit: int) -> int | None:

@@ -84,7 +84,7 @@ class InvoiceBody(Shape):
                 "pattern": DECIMAL,
                 "minimum": 0,
                 "maximum": 1,
-                "description": "0.19 is 19 %.",
+                "description": "At most 9 decimals; 0.19 is 19 %.",
             }
         ),
     ] = None
