@@ -7,6 +7,8 @@ from chargeback_worker.allocation.engine import PartKey
 from chargeback_worker.allocation.pair import Pair
 from chargeback_worker.invoicing.build import Billed, Originals
 from chargeback_worker.invoicing.invoice import Invoice, InvoiceLine, Kind, LineKind, Status
+from chargeback_worker.invoicing.settle import Cause, Owed
+from chargeback_worker.period import Period
 from chargeback_worker.store import Store, invoices
 from chargeback_worker.store.originals import originals
 from tests.support.feed import set_state
@@ -64,7 +66,12 @@ def _stored(store: Store, *rows: Invoice) -> None:
 
 def _found(store: Store, *pairs: Pair, revision: int = 2) -> Originals:
     with store.read() as transaction:
-        return originals(transaction, {OCTOBER: revision}, pairs)
+        return originals(transaction, {OCTOBER: revision}, map(_owed, pairs))
+
+
+def _owed(pair: Pair, origin: Period = OCTOBER) -> Owed:
+    key = PartKey("default", 1, pair, "query")
+    return Owed(origin, key, 1, quantity=0, records=1, shared=False, cause=Cause.LATE_USAGE)
 
 
 def test_a_pair_is_found_where_it_was_billed_first(store: Store) -> None:
@@ -90,7 +97,15 @@ def test_later_closes_are_not_looked_at(store: Store) -> None:
 
     assert _found(store, _X, revision=1) == Originals()
     with store.read() as transaction:
-        assert originals(transaction, {}, [_X]) == Originals()
+        assert originals(transaction, {}, [_owed(_X)]) == Originals()
+
+
+def test_what_is_owed_of_other_months_is_not_looked_for(store: Store) -> None:
+    _stored(store, _invoice(1, Pair("A"), _line(_X, 19)))
+
+    with store.read() as transaction:
+        found = originals(transaction, {OCTOBER: 1}, [_owed(_X, origin=SEPTEMBER)])
+    assert found == Originals()
 
 
 def test_what_has_no_number_yet_decides_the_rate_alone(store: Store) -> None:

@@ -2,13 +2,13 @@
 
 import gc
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from chargeback_worker.allocation.grouping import grouping
-from chargeback_worker.allocation.pair import BillTo, Pair
+from chargeback_worker.allocation.pair import BillTo
 from chargeback_worker.allocation.snapshot import Approval, Snapshot
 from chargeback_worker.errors import Conflict
 from chargeback_worker.invoicing.build import Books, Closing, build
@@ -114,7 +114,7 @@ def compute(
         period=period,
         revision=row.revision,
         snapshots=used,
-        originals=originals(transaction, revisions, _late(owed, period)),
+        originals=originals(transaction, revisions, owed),
         at=at,
         on=billing_day(at, ZoneInfo(snapshot.timezone)),
         first_number=first_number,
@@ -123,11 +123,6 @@ def compute(
         drafted=drafts.drafted(transaction, period, row.revision),
     )
     return Settlement(row.revision, tuple(owed), closing, build(owed, closing), allocation_s)
-
-
-def _late(owed: Iterable[Owed], period: Period) -> set[Pair]:
-    """Whose usage of earlier months it is."""
-    return {row.pair for row in owed if row.origin != period}
 
 
 def _used(transaction: Transaction, period: Period, snapshot: Snapshot) -> dict[Period, Snapshot]:

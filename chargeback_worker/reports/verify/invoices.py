@@ -154,7 +154,7 @@ def _check_close(found: Comparison, close: Close) -> None:
         originals=originals(
             transaction,
             {of: revisions[of] for of in origins if of != close.period},
-            {row.owed.pair for row in booked if row.owed.origin != close.period},
+            (row.owed for row in booked),
         ),
         at=at,
         on=billing_day(at, ZoneInfo(snapshots[close.period].timezone)),
