@@ -12,6 +12,7 @@ from chargeback_worker.allocation.methods import (
     fixed_split,
 )
 from chargeback_worker.allocation.pool import Method
+from chargeback_worker.allocation.rule import RESERVED_ID
 
 METHODS: dict[str, Method] = {
     "by_usage": by_usage.METHOD,
@@ -22,3 +23,8 @@ METHODS: dict[str, Method] = {
     "default": default.METHOD,
 }
 """By `rule_type`. `default` belongs to the reserved rule alone."""
+
+
+def rule_types() -> list[str]:
+    """Those that people may give a rule."""
+    return [name for name in METHODS if name != RESERVED_ID]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from chargeback_worker.allocation.directory import Directory
 from chargeback_worker.allocation.match import EVERYTHING
-from chargeback_worker.allocation.methods import METHODS
+from chargeback_worker.allocation.methods import METHODS, rule_types
 from chargeback_worker.allocation.rule import RESERVED_ID, Driver, Rule
 from chargeback_worker.allocation.writing.faults import Fault, FaultKind, Path, RulesRefused
 from chargeback_worker.allocation.writing.fields import (
@@ -154,7 +154,7 @@ def _ordinal(path: Path) -> str:
 
 def _rule_type(place: Place, fields: dict[str, Place]) -> str | None:
     at = fields.get("rule_type")
-    known = [known for known in METHODS if known != RESERVED_ID]
+    known = rule_types()
     if at is None:
         place.missing("rule_type", f"is missing; there are {', '.join(known)}")
         return None

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
-from chargeback_worker.allocation.methods import METHODS
-from chargeback_worker.allocation.rule import RESERVED_ID
+from chargeback_worker.allocation.methods import rule_types
 from chargeback_worker.api.schemas.common import (
     DECIMAL,
     AnyObject,
@@ -20,8 +19,7 @@ from chargeback_worker.api.schemas.common import (
     Shape,
 )
 
-_TYPES = [name for name in METHODS if name != RESERVED_ID]
-_RuleType = Annotated[str, WithJsonSchema({"enum": _TYPES, "type": "string"})]
+_RuleType = Annotated[str, WithJsonSchema({"enum": rule_types(), "type": "string"})]
 _Percentages = Annotated[
     Any,
     WithJsonSchema(
