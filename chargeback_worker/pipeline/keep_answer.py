@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chargeback_worker.store import Store, api_answers
+from chargeback_worker.store import Store, Transaction, api_answers
 from chargeback_worker.store.api_answers import Answered, StoredAnswer
 
 KEPT_US = 48 * 3_600_000_000
@@ -11,10 +11,8 @@ KEPT_US = 48 * 3_600_000_000
 
 def keep_answers(store: Store, answered: Sequence[Answered], now_us: int) -> None:
     """Keep answers, each under its owner's key; the first one of a key stands."""
-    since_us = now_us - KEPT_US
     with store.begin() as transaction:
-        api_answers.forget(transaction, since_us)
-        api_answers.keep(transaction, answered, now_us=now_us, since_us=since_us)
+        _keep(transaction, answered, now_us)
 
 
 def claim_key(store: Store, answered: Answered, now_us: int) -> StoredAnswer:
@@ -22,9 +20,15 @@ def claim_key(store: Store, answered: Answered, now_us: int) -> StoredAnswer:
 
     Of those who claim one key at once one is first, whatever process they are in.
     """
-    since_us = now_us - KEPT_US
     name = (answered.owner, answered.key)
     with store.begin() as transaction:
-        api_answers.forget(transaction, since_us)
-        api_answers.keep(transaction, [answered], now_us=now_us, since_us=since_us)
+        since_us = _keep(transaction, [answered], now_us)
         return api_answers.find(transaction, [name], since_us)[name]
+
+
+def _keep(transaction: Transaction, answered: Sequence[Answered], now_us: int) -> int:
+    """Since when those are kept that stand."""
+    since_us = now_us - KEPT_US
+    api_answers.forget(transaction, since_us)
+    api_answers.keep(transaction, answered, now_us=now_us, since_us=since_us)
+    return since_us

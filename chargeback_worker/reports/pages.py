@@ -37,7 +37,6 @@ class Key(Protocol):
 
 K = TypeVar("K", bound=Key)
 T = TypeVar("T")
-V = TypeVar("V")
 
 
 def cut(
@@ -75,7 +74,7 @@ def written(key: object) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def read(cursor: str, kind: type[V], of: str = "") -> V:
+def read(cursor: str, kind: type[T], of: str = "") -> T:
     """The key that a cursor was written of. Raises UnknownPlace."""
     try:
         content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))

@@ -60,10 +60,8 @@ def _unread(patient: Patient, bounds: Bounds, ours: Sequence[Cursor]) -> Iterato
         yield warn("ingest", Fault.USAGE_UNREAD, detail, "chargeback run --role ingest")
     elif moved_us is not None and moved_us < app.now_us() - _STALLED_US:
         detail += f", and those partitions have not moved since {format_us(moved_us)}"
-        fix = (
-            "Look again in a minute; if it goes on: /readyz of the ingest role, and who locks what"
-        )
-        fix += " in the database (docs/runbook.md)."
+        fix = "Look again in a minute; if it goes on: /readyz of the ingest role, and who locks"
+        fix += " what in the database (docs/runbook.md)."
         yield warn("ingest", Fault.USAGE_STALLED, detail, fix)
     else:
         yield ok("ingest", detail)
