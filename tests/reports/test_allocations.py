@@ -41,12 +41,10 @@ from tests.support.made_months import (
     events,
     months_of,
     nano,
-    new_year,
-    of_year,
-    send,
     shared,
     some_rules,
     write,
+    year_of,
 )
 
 _DAYS = OCTOBER.days()
@@ -75,9 +73,7 @@ def _rows(store: Store, days: BillingRange = _DAYS, **filters: Any) -> list[Any]
 def test_whatever_the_days_all_their_usage_is_borne_once(
     store: Store, used: list[Used], rules: list[Rule], first: int, until: int
 ) -> None:
-    year = new_year()
-    send(store, year, used)
-    write(store, *of_year(rules, year))
+    year = year_of(store, used, rules)
     days = BillingRange(
         date(year, 1, first), date.fromordinal(date(year, 1, 1).toordinal() + until)
     )
@@ -104,9 +100,7 @@ def test_whatever_the_days_all_their_usage_is_borne_once(
 def test_the_months_of_a_range_sum_to_the_range(
     store: Store, used: list[Used], rules: list[Rule]
 ) -> None:
-    year = new_year()
-    send(store, year, used)
-    write(store, *of_year(rules, year))
+    year = year_of(store, used, rules)
     one, two = months_of(year)
     sums: dict[Any, int] = {}
     for month in (one, two):
@@ -124,9 +118,7 @@ def test_the_months_of_a_range_sum_to_the_range(
 def test_a_run_a_computation_and_the_books_of_a_first_close_agree(
     store: Store, used: list[Used], rules: list[Rule]
 ) -> None:
-    year = new_year()
-    send(store, year, used)
-    write(store, *of_year(rules, year))
+    year = year_of(store, used, rules)
     month, _ = months_of(year)
     answers = [_listed(store, month.days(), limit=1_000)]
     allocate(store, month, TERMS, act())

@@ -47,12 +47,10 @@ from tests.support.made_months import (
     events,
     months_of,
     nano,
-    new_year,
-    of_year,
-    send,
     shared,
     some_rules,
     write,
+    year_of,
 )
 
 _DAYS = OCTOBER.days()
@@ -71,9 +69,7 @@ _DIRECTORY = {
 def test_a_total_is_the_sum_of_the_owner_s_allocations(
     store: Store, used: list[Used], rules: list[Rule]
 ) -> None:
-    year = new_year()
-    send(store, year, used)
-    write(store, *of_year(rules, year))
+    year = year_of(store, used, rules)
     one, two = months_of(year)
     closed(store, one, now_us=FAR_US)
     for days in (one.days(), two.days(), BillingRange(one.days().start, two.days().end)):

@@ -32,12 +32,12 @@ from tests.support.made_months import (
     everything,
     months_of,
     nano,
-    new_year,
     of_year,
     send,
     shared,
     some_rules,
     write,
+    year_of,
 )
 
 _DAYS = OCTOBER.days()
@@ -66,9 +66,7 @@ def _differences(found: Document) -> dict[str, int]:
 def test_all_usage_is_borne_under_any_rules_and_nothing_is_written(
     store: Store, used: list[Used], rules: list[Rule], others: list[Rule]
 ) -> None:
-    year = new_year()
-    send(store, year, used)
-    write(store, *of_year(rules, year))
+    year = year_of(store, used, rules)
     before = everything(store)
     days = BillingRange(date(year, 1, 1), date(year, 3, 1))
     found = _previewed(store, days, rules=of_year(others, year, word="other"))
@@ -88,9 +86,7 @@ def test_all_usage_is_borne_under_any_rules_and_nothing_is_written(
 def test_a_preview_is_what_the_close_books_and_afterwards_no_difference(
     store: Store, used: list[Used], late: list[Used], rules: list[Rule]
 ) -> None:
-    year = new_year()
-    send(store, year, used)
-    write(store, *of_year(rules, year))
+    year = year_of(store, used, rules)
     month, _ = months_of(year)
     before = _previewed(store, month.days())
     closed(store, month, now_us=FAR_US)

@@ -21,12 +21,10 @@ from tests.support.made_months import (
     Used,
     events,
     months_of,
-    new_year,
-    of_year,
-    send,
     shared,
     some_rules,
     write,
+    year_of,
 )
 
 TEAM, USER = Pair(team="A"), Pair(user="x")
@@ -49,9 +47,7 @@ def _ids(store: Store, month: Period, of: Pair) -> dict[str, list[str]]:
 def test_they_are_those_of_the_owner_among_all_and_nothing_else_changes(
     store: Store, used: list[Used], rules: list[Rule]
 ) -> None:
-    year = new_year()
-    send(store, year, used)
-    write(store, *of_year(rules, year))
+    year = year_of(store, used, rules)
     month, _ = months_of(year)
     for source in ("computed", "run", "booked"):
         if source == "run":

@@ -97,6 +97,14 @@ def send(store: Store, year: int, found: Sequence[Used], *, word: str = "e") -> 
     )
 
 
+def year_of(store: Store, used: Sequence[Used], found: Sequence[Rule]) -> int:
+    """A new year in which that is used under those rules."""
+    year = new_year()
+    send(store, year, used)
+    write(store, *of_year(found, year))
+    return year
+
+
 def cost_of(found: Sequence[Used]) -> int:
     return sum(int(Decimal(used.cost) * NANO) for used in found)
 

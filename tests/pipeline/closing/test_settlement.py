@@ -21,6 +21,16 @@ def _used(name: str, cost: str, user: str = "u1") -> bytes:
     return usage(name, cost, team="T1", user_id=user)
 
 
+def _closed_again(store: Store, terms: Snapshot) -> Feed:
+    """USD 100 of a user that were billed at 19 %, in a month that was then reopened and closed."""
+    feed = Feed(store)
+    feed.send(_used("a", "100"))
+    closed_by(store, _AT_19)
+    reopened(store)
+    closed_by(store, terms)
+    return feed
+
+
 def _late(store: Store) -> tuple[str | None, str]:
     """What an adjustment of November names as its original, and the tax of that invoice."""
     (november,) = closed_by(store, period=NOVEMBER)
@@ -31,12 +41,7 @@ def _late(store: Store) -> tuple[str | None, str]:
 def test_a_refund_gives_back_the_tax_that_was_paid_whatever_a_reopening_changed(
     store: Store,
 ) -> None:
-    feed = Feed(store)
-    feed.send(_used("a", "100"))
-    closed_by(store, _AT_19)
-    reopened(store)
-    closed_by(store, _AT_7)
-    feed.send(_used("refund", "-100"))
+    _closed_again(store, _AT_7).send(_used("refund", "-100"))
 
     assert _late(store) == ("INV-202610-0001", "-19.00")
     assert sound(store)
@@ -61,24 +66,14 @@ def test_a_share_billed_apart_once_is_adjusted_where_it_was_billed(store: Store)
 def test_an_adjustment_finds_what_was_billed_to_others_before_bill_to_changed(
     store: Store,
 ) -> None:
-    feed = Feed(store)
-    feed.send(_used("a", "100"))
-    closed_by(store, _AT_19)
-    reopened(store)
-    closed_by(store, Snapshot(bill_to=BillTo.USER))
-    feed.send(_used("refund", "-50"))
+    _closed_again(store, Snapshot(bill_to=BillTo.USER)).send(_used("refund", "-50"))
 
     assert _late(store) == ("INV-202610-0001", "-9.50")
     assert sound(store)
 
 
 def test_a_user_new_in_a_month_is_taxed_as_its_team_was(store: Store) -> None:
-    feed = Feed(store)
-    feed.send(_used("a", "100"))
-    closed_by(store, _AT_19)
-    reopened(store)
-    closed_by(store, _AT_7)
-    feed.send(_used("late", "50", "u2"))
+    _closed_again(store, _AT_7).send(_used("late", "50", "u2"))
 
     assert _late(store) == ("INV-202610-0001", "9.50")
     assert sound(store)
